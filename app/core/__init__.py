@@ -1,0 +1,1 @@
+"""What every package shares: records, prompts, settings, releases; no torch, no Gradio."""

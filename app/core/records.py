@@ -1,0 +1,144 @@
+"""Typed rows from csv and jsonl (optionally .gz): every error carries file and line.
+
+`columns` maps our field names to those in the file, e.g. {"text": "sentence", "label": "y"}.
+parquet and the Hub are read through `datasets`, with its cache under FRONTDESK_CACHE.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import InputError, nearest
+from app.core.files import cache_dir
+
+Row = dict[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows of a csv, jsonl or parquet file, each with "_where" = `file:line`.
+
+    Raises InputError for a missing, empty, unreadable or non-UTF-8 file, with its line.
+    """
+    suffixes = [s for s in path.suffixes if s != ".gz"]
+    kind = suffixes[-1] if suffixes else ""
+    if not path.is_file():
+        raise InputError(_missing(path))
+    readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+    if kind not in readers:
+        raise InputError(
+            f"{path}: expected .csv, .jsonl or .parquet (optionally .gz), found {kind}"
+        )
+    rows = list(readers[kind](path))
+    if not rows:
+        raise InputError(f"{path} holds no rows")
+    return rows
+
+
+def pick(rows: list[Row], fields: Mapping[str, str], columns: Mapping[str, str]) -> list[Row]:
+    """Rows with our field names only. `fields`: name -> "required" or "optional".
+
+    Raises InputError for a required column that is not there, listing those found and the nearest.
+    """
+    found = {key: None for row in rows for key in row if not key.startswith("_")}
+    names = {field: columns.get(field, field) for field in fields}
+    for field, name in names.items():
+        asked_for = fields[field] == "required" or field in columns
+        if name not in found and asked_for:
+            hint = nearest(name, found)
+            raise InputError(
+                f"{rows[0]['_where'].rsplit(':', 1)[0]}: no column {name!r} for {field!r}.{hint} "
+                f"Columns found: {', '.join(found)}. Set `columns: {{{field}: ...}}`"
+            )
+    return [
+        {"_where": row["_where"], **{f: row[n] for f, n in names.items() if n in row}}
+        for row in rows
+    ]
+
+
+def text_of(row: Row, field: str) -> str:
+    """A required, non-empty text. Raises InputError with file and line."""
+    value = row.get(field)
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{row['_where']}: expected text in {field!r}, found {value!r}")
+    return value
+
+
+def _missing(path: Path) -> str:
+    near = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    hint = nearest(path.name, near)
+    there = f" {path.parent} has: {', '.join(near[:12])}." if near else ""
+    return f"no data file {path}.{hint}{there}"
+
+
+def _decoded(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8"
+        ) from error
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: not a whole gzip file ({error})") from error
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    reader = csv.DictReader(io.StringIO(_decoded(path), newline=""), strict=True)
+    try:
+        for row in reader:
+            where = f"{path}:{reader.line_num}"
+            if None in row or None in row.values():
+                width = len(reader.fieldnames or [])
+                raise InputError(f"{where}: expected {width} columns as in the header line")
+            yield {"_where": where, **row}
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: {error}") from error
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(_decoded(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}:{number}: expected an object, found {type(row).__name__}")
+        yield {"_where": f"{path}:{number}", **row}
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    from pyarrow import ArrowInvalid, parquet
+
+    try:
+        table = parquet.read_table(path)
+    except ArrowInvalid as error:
+        raise InputError(f"{path}: not a parquet file ({error})") from error
+    for number, row in enumerate(table.to_pylist(), 1):
+        yield {"_where": f"{path}:{number}", **row}
+
+
+def read_hub(name: str, config: str | None, split: str) -> list[Row]:
+    """A split of a data set on the Hub. Raises InputError where it cannot be had, saying why."""
+    os.environ.setdefault("HF_DATASETS_CACHE", str(cache_dir() / "datasets"))
+    from datasets import load_dataset
+
+    try:
+        table = load_dataset(name, config, split=split)
+    except Exception as error:  # datasets raises a dozen kinds; the reader needs one sentence
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"data set {name} ({split}) is not to be had from the Hub: {reason}. "
+            "Check the name and the network, set HF_ENDPOINT to a mirror, or use file:PATH"
+        ) from error
+    return [{"_where": f"hub:{name}:{n}", **row} for n, row in enumerate(table, 1)]
