@@ -1,0 +1,68 @@
+"""Shared by all tests: no network but loopback, own folders, quiet libraries.
+
+Public data for `realdata` lies in FRONTDESK_DATA (default ../shared/data); without it they skip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Before any library reads them.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
+os.environ.setdefault("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["FRONTDESK_VAR"] = tempfile.mkdtemp(prefix="frontdesk-test-var-")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+@pytest.fixture(autouse=True)
+def own_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test writes its database, secret and logs in a folder of its own."""
+    folder = tmp_path / "var"
+    monkeypatch.setenv("FRONTDESK_VAR", str(folder))
+    monkeypatch.setenv("FRONTDESK_TEST_USES", str(tmp_path / "test_uses.jsonl"))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection to anywhere but this machine fails the test that makes it."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else "127.0.0.1"
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip by name what this machine cannot run, saying what is missing."""
+    from app.core.data import data_dir
+
+    no_data = pytest.mark.skip(reason=f"realdata: no public data sets in {data_dir()}")
+    no_browser = pytest.mark.skip(reason="browser: no chromium here (Debian: apt install chromium)")
+    for item in items:
+        if item.get_closest_marker("realdata") and not data_dir().is_dir():
+            item.add_marker(no_data)
+        if item.get_closest_marker("browser") and not CHROMIUM:
+            item.add_marker(no_browser)
+
+
+@pytest.fixture
+def python() -> str:
+    """The interpreter for subprocesses."""
+    return sys.executable

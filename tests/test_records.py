@@ -1,0 +1,160 @@
+"""Rows are read with file and line in every error, and data references name what exists."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from app.core import data, fingerprints, kinds, language, records
+from app.core.errors import InputError
+from app.core.files import atomic_path, write_text
+
+
+def test_csv_and_gzipped_jsonl_give_the_same_rows(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", 'text,label\n"good, really",1\n')
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt") as stream:
+        stream.write(json.dumps({"text": "good, really", "label": "1"}) + "\n")
+    found = [records.read_rows(tmp_path / name)[0] for name in ("a.csv", "a.jsonl.gz")]
+    assert [(row["text"], row["label"]) for row in found] == [("good, really", "1")] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "x"}\n{oops\n', r"a.jsonl:2: not JSON"),
+        ("a.jsonl", b"[1]\n", r"a.jsonl:1: expected an object, found list"),
+        ("a.csv", b"text,label\none\n", r"a.csv:2: expected 2 columns"),
+        ("a.csv", b"text,label\ncaf\xe9,1\n", r"a.csv:2: not UTF-8 .*0xe9"),
+        ("a.csv", b"text,label\n", r"a.csv holds no rows"),
+        ("a.jsonl", b"", r"a.jsonl holds no rows"),
+        ("a.csv.gz", b"no gzip", r"a.csv.gz: not a whole gzip file"),
+        ("a.parquet", b"nope", r"a.parquet: not a parquet file"),
+        ("a.xml", b"<a/>", r"expected .csv, .jsonl"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        records.read_rows(tmp_path / name)
+
+
+def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    write_text(tmp_path / "train.csv", "text,label\n")
+    with pytest.raises(InputError, match=r"Did you mean 'train.csv'"):
+        records.read_rows(tmp_path / "trian.csv")
+
+
+def test_a_wrong_column_lists_those_found(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", "txt,label\nfine,1\n")
+    with pytest.raises(InputError, match=r"no column 'text'.*Did you mean 'txt'.*txt, label"):
+        data.classification(f"file:{tmp_path / 'a.csv'}")
+
+
+def test_a_column_map_names_the_text(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", "review,stars\nfine,1\nbad,0\n")
+    rows = data.classification(f"file:{tmp_path / 'a.csv'}", {"text": "review", "label": "stars"})
+    assert [(row.text, row.label) for row in rows] == [("fine", "positive"), ("bad", "negative")]
+
+
+def test_an_empty_text_is_refused_with_its_line(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", 'text,label\n" ",1\n')
+    with pytest.raises(InputError, match=r"a.csv:2: expected text in 'text'"):
+        data.classification(f"file:{tmp_path / 'a.csv'}")
+
+
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        ("reviews", r"expected demo:NAME, data:NAME"),
+        ("demo:review", r"Did you mean 'reviews'"),
+        ("data:nowhere", r"has no Hub name here"),
+        ("demo:support#tset", r"no queries in split 'tset'; there is dev, test, train"),
+        ("file:/nowhere/at/all.csv", r"no data file"),
+    ],
+)
+def test_a_reference_to_nothing_says_what_exists(ref: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        data.corpus(ref) if "support" in ref else data.classification(ref)
+
+
+def test_a_gold_id_without_a_document_is_an_error(tmp_path: Path) -> None:
+    write_text(tmp_path / "docs.jsonl", '{"id": "a", "text": "x"}\n')
+    write_text(tmp_path / "queries.jsonl", '{"text": "q", "gold": ["b"]}\n')
+    with pytest.raises(InputError, match=r"queries.jsonl:1: gold names no document: b"):
+        kinds.read_corpus(tmp_path)
+
+
+def test_another_split_has_another_hash() -> None:
+    assert data.sha256_of("demo:support#dev") != data.sha256_of("demo:support#test")
+
+
+def test_squad_is_split_by_title() -> None:
+    # Pinned: int(sha256(title), 16) mod 10.
+    titles = ("Normans", "Oxygen", "Steam_engine")
+    assert [kinds.title_split(title) for title in titles] == ["train", "train", "test"]
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("ref", "n"), [("data:sst2#train", 6920), ("data:sst2#test", 1821)])
+def test_sst2_has_its_published_size(ref: str, n: int) -> None:
+    assert len(data.classification(ref)) == n
+
+
+@pytest.mark.realdata
+def test_squad_and_stackfaq_read_as_corpora() -> None:
+    squad, faq = data.corpus("data:squad2_small"), data.corpus("data:stackfaq")
+    assert (len(squad.docs), len(squad.queries)) == (646, 6078)
+    assert sum(bool(query.gold) for query in squad.queries) == 2910
+    assert (len(faq.docs), len(faq.queries)) == (125, 1249)
+
+
+def test_a_13_gram_is_enough_to_overlap(tmp_path: Path) -> None:
+    words = [f"w{n}" for n in range(30)]
+    fingerprints.write(tmp_path / "f.bin", [" ".join(words)])
+    known = fingerprints.read(tmp_path / "f.bin")
+    assert fingerprints.overlaps("Other words; " + " ".join(words[5:18]).upper(), known)
+    assert not fingerprints.overlaps(" ".join(words[5:17]), known)
+
+
+def test_a_short_text_overlaps_only_as_a_whole(tmp_path: Path) -> None:
+    fingerprints.write(tmp_path / "f.bin", ["Too cold!", ""])
+    known = fingerprints.read(tmp_path / "f.bin")
+    assert fingerprints.overlaps("too  COLD", known)
+    assert not fingerprints.overlaps("too cold today", known)
+    assert not fingerprints.overlaps("...", known)
+
+
+def test_a_file_of_another_kind_is_no_fingerprints_file(tmp_path: Path) -> None:
+    (tmp_path / "f.bin").write_bytes(b"anything")
+    with pytest.raises(InputError, match=r"not a fingerprints file"):
+        fingerprints.read(tmp_path / "f.bin")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Heron 壶漏水了", "zh"),
+        ("Where is it?", "en"),
+        ("", "en"),
+        ("🙂🙂", "en"),
+        ("退货 return ok", "en"),
+    ],
+)
+def test_language_follows_the_heavier_script(text: str, expected: str) -> None:
+    # One Han character counts as one Latin word; a tie is English.
+    assert language.detect(text) == expected
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
