@@ -80,8 +80,9 @@ def step(name: str, cost: str, command: list[str]) -> None:
     start = time.monotonic()
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        detail = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        stop(f"{name} failed: {detail[0]}. Check the network, or set PIP_INDEX_URL to a mirror")
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        reason = next((line for line in lines if "error" in line.lower()), lines[-1]).strip()
+        stop(f"{name} failed: {reason}. Check the network, or set PIP_INDEX_URL to a mirror")
     print(f"setup: {name} done in {time.monotonic() - start:.0f} s", flush=True)
 
 

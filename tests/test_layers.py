@@ -1,4 +1,4 @@
-"""The layers of the architecture hold: imports go downwards, heavy libraries stay where they may."""
+"""The layers of the architecture hold: imports go downwards, heavy libraries stay put."""
 
 from __future__ import annotations
 
