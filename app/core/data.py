@@ -95,6 +95,14 @@ def corpus(text: str) -> Corpus:
     return kinds.split_of(found, ref.split) if ref.split else found
 
 
+def is_corpus(text: str) -> bool:
+    """Whether a reference names documents with questions, so that `corpus` reads it."""
+    ref = parse_ref(text)
+    path = path_of(ref)
+    known = ref.scheme == "data" and ref.name in _CORPUS_READERS
+    return known or (path is not None and (path / "docs.jsonl").is_file())
+
+
 def interactions(text: str) -> Interactions:
     """A folder with ratings.csv {user, item, rating?, timestamp?} and perhaps items.csv."""
     ref = parse_ref(text)

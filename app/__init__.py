@@ -1,0 +1,1 @@
+"""Frontdesk, the product: a customer-service chat, sentiment and recommendations on gated models."""

@@ -1,0 +1,1 @@
+"""Help articles: cut into passages, indexed, searched, with a confidence; no Gradio."""

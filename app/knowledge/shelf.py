@@ -1,0 +1,51 @@
+"""The passages of one language with their indexes: text and title are fields of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from app.knowledge.index import Bm25Index, DenseIndex
+from app.knowledge.split import Section
+from app.models.encoder import Array, TextEncoder
+
+
+class Scores(NamedTuple):
+    """What the two indexes say of each passage for one question; (n,) each."""
+
+    bm25: Array
+    dense: Array
+
+
+class Shelf:
+    """n sections of one language, scored as the larger of text and (weighted) title."""
+
+    def __init__(
+        self, sections: Sequence[Section], encoder: TextEncoder, encode: Callable[[str], Array]
+    ) -> None:
+        self.passages = [section.passage for section in sections]
+        self.rows = {passage.id: row for row, passage in enumerate(self.passages)}
+        self.articles = np.array([passage.article for passage in self.passages])
+        texts = [section.searched for section in sections]
+        titles = [section.passage.title for section in sections]
+        self.bm25, self._bm25_titles = Bm25Index(texts), Bm25Index(titles)
+        self._dense, self._dense_titles = DenseIndex(texts, encoder), DenseIndex(titles, encoder)
+        self._encode = encode
+
+    def scores(self, question: str, title_weight: float) -> Scores:
+        """Both indexes' scores of every passage."""
+        vector = self._encode(question)
+        return Scores(
+            _field_max(self.bm25.scores(question), self._bm25_titles.scores(question), title_weight),
+            _field_max(
+                self._dense.scores_of(vector), self._dense_titles.scores_of(vector), title_weight
+            ),
+        )
+
+
+def _field_max(text: Array, title: Array, title_weight: float) -> Array:
+    """The larger field; a crumb of the text's score orders passages under one winning title."""
+    best: Array = np.maximum(text, np.float32(title_weight) * title) + np.float32(1e-3) * text
+    return best

@@ -1,0 +1,103 @@
+"""From settings to a running server: checks first, then the port, then the page.
+
+Layer: above app.server, below app.__main__.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+from types import FrameType
+
+from sqlalchemy import make_url
+
+from app.core.config import dump
+from app.core.errors import InputError
+from app.core.files import var_dir, writable
+from app.core.settings import Settings, load
+
+GRACE_S = 3
+"""What open connections get after Ctrl-C or SIGTERM; turns under way are stopped and stored."""
+
+
+def serve(file: Path | None = None, **flags: object) -> None:
+    """Check releases and folders, bind the port, serve until Ctrl-C.
+
+    Raises, before anything is bound: ConfigError, Mismatch (a release that is not what was
+    evaluated), WeightsMissing, InputError (port taken, folder that cannot be written).
+    """
+    from app.serving.features import verify
+
+    settings = load(file, **flags)
+    writable(var_dir())
+    if settings.threads:
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch is imported
+    releases = verify(settings)
+    listener = bind(settings.host, settings.port)
+    print(banner(settings, releases, url(listener)), flush=True)
+    _run(settings, listener)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to host and port (0: a free one). Raises InputError, saying what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        return listener
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(
+                f"port {port} on {host} is in use by another program: take another one with "
+                f"--port {port + 1 if port < 65535 else 7861}, or --port 0 for any free one"
+            ) from error
+        raise InputError(
+            f"cannot listen on {host} port {port} ({error.strerror}): --host takes an address of "
+            "this machine, and ports below 1024 need rights"
+        ) from error
+
+
+def url(listener: socket.socket) -> str:
+    """Where a browser on this machine finds a bound socket."""
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def banner(settings: Settings, releases: dict[str, str], address: str) -> str:
+    """What is served: the resolved settings without secrets, the releases, the URL."""
+    shown = settings.model_copy(
+        update={"secret": None, "database_url": _without_password(settings.database)}
+    )
+    lines = [line for line in dump(shown).splitlines() if not line.startswith("secret:")]
+    served = [f"release {feature}: {release}" for feature, release in releases.items()]
+    return "\n".join(["Frontdesk", *(f"  {line}" for line in [*lines, *served]), f"  {address}"])
+
+
+def _without_password(database: str) -> str:
+    return make_url(database).render_as_string(hide_password=True)
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    import uvicorn
+
+    from app.server import create_app
+
+    app = create_app(settings)
+
+    class Server(uvicorn.Server):
+        """Stops the turns at the first signal, so that their streams end and connections close."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.services.stop()
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )  # fmt: skip
+    Server(config).run(sockets=[listener])

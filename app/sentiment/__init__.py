@@ -1,0 +1,1 @@
+"""How a text feels: label, probability, and whether the model is not sure."""

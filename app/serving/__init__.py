@@ -1,0 +1,1 @@
+"""What app.services is made of: loading and swapping, turns, quotas, metrics. Just below it."""

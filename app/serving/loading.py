@@ -1,0 +1,150 @@
+"""Features that load in the background and are swapped when their release changes.
+
+A turn asks its slot once and holds what it got, so it ends on the release it began with. A release
+that fails to load leaves the old one serving and shows in /readyz.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+from app.core.errors import AppError, NotReady
+
+log = structlog.get_logger(__name__)
+POLL_S = 2.0
+DAY_S = 24 * 3600.0
+_WATCHED = ("*.json", "*.safetensors")
+
+
+class Loaded(NamedTuple):
+    """A feature and the id of the release it was made from."""
+
+    value: Any
+    release: str
+
+
+class Readiness(NamedTuple):
+    """What /readyz says."""
+
+    ready: bool
+    state: dict[str, dict[str, str]]
+    """By feature: {"state": loading, ready or failed; "release"?; "error"?}."""
+
+    @classmethod
+    def of(cls, slots: Iterable[Slot]) -> Readiness:
+        """Ready where every slot is; a failed swap shows an error and stays ready."""
+        state = {slot.name: slot.state() for slot in slots}
+        return cls(all(s["state"] == "ready" for s in state.values()), state)
+
+
+class Slot:
+    """One feature: `load` makes it, `folder` is the release folder to watch (or none)."""
+
+    def __init__(self, name: str, load: Callable[[], Loaded], folder: Path | None) -> None:
+        self.name = name
+        self._load = load
+        self._folder = folder
+        self._loaded: Loaded | None = None
+        self._error: AppError | None = None
+        self._stamp: object = None
+
+    def current(self) -> Any:
+        """The feature now served. Raises NotReady while loading, or why it could not be loaded."""
+        loaded = self._loaded
+        if loaded is not None:
+            return loaded.value
+        raise self._error or NotReady(
+            "the model is waking up: try again in a few seconds",
+            zh="模型正在启动，请稍等几秒再试。",
+        )
+
+    def state(self) -> dict[str, str]:
+        """{"state", "release"?, "error"?}."""
+        loaded, error = self._loaded, self._error
+        if loaded is None:
+            state = {"state": "failed" if error else "loading"}
+        else:
+            state = {"state": "ready", "release": loaded.release}
+        return state | ({"error": error.message} if error else {})
+
+    def refresh(self) -> bool:
+        """Load if never done or if the release folder changed since; returns whether it tried."""
+        stamp = self._look()
+        if stamp == self._stamp and (self._loaded or self._error):
+            return False
+        self._stamp = stamp
+        began = time.monotonic()
+        try:
+            loaded = self._load()
+        except Exception as error:  # any fault of a new release must leave the old one serving
+            self._error = _shown(self.name, error)
+            log.error("load_failed", feature=self.name, exc_info=error)
+            return True
+        self._loaded, self._error = loaded, None
+        seconds = round(time.monotonic() - began, 2)
+        log.info("loaded", feature=self.name, release=loaded.release, seconds=seconds)
+        return True
+
+    def _look(self) -> object:
+        """Names, sizes and times of the release's files: all of them, so that a promote that was
+        seen half-way is loaded again when it is whole."""
+        if self._folder is None:
+            return ()
+        files = sorted(f for pattern in _WATCHED for f in self._folder.glob(pattern))
+        return tuple(stamp for f in files if (stamp := _stamp(f)) is not None)
+
+
+class Watcher:
+    """A thread that loads every slot, looks for changes every POLL_S, and runs `daily` each day."""
+
+    def __init__(self, slots: Iterable[Slot], daily: Callable[[], object]) -> None:
+        self._slots = list(slots)
+        self._daily = daily
+        self._stopped = threading.Event()
+        # A daemon: Ctrl-C need not wait until a model is loaded.
+        self._thread = threading.Thread(target=self._run, name="frontdesk-load", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon. Does not wait for a load under way."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        swept = -DAY_S
+        while not self._stopped.is_set():
+            for slot in self._slots:
+                if not self._stopped.is_set():
+                    slot.refresh()
+            if time.monotonic() - swept >= DAY_S:
+                swept = time.monotonic()
+                self._sweep()
+            self._stopped.wait(POLL_S)
+
+    def _sweep(self) -> None:
+        try:
+            self._daily()
+        except Exception as error:  # a busy database must not end the watching
+            log.error("sweep_failed", exc_info=error)
+
+
+def _stamp(file: Path) -> tuple[str, int, int, int] | None:
+    try:
+        stat = file.stat()
+    except FileNotFoundError:  # replaced between the listing and here
+        return None
+    return (file.name, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def _shown(name: str, error: Exception) -> AppError:
+    if isinstance(error, AppError):
+        return error
+    return NotReady(f"{name} could not be loaded ({type(error).__name__}): the log has the trace")

@@ -1,0 +1,1 @@
+"""What the product keeps: conversations, feedback, orders (SQLAlchemy; SQLite or PostgreSQL)."""

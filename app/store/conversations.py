@@ -1,0 +1,174 @@
+"""Conversations and their messages, each reachable by its owner alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app.core.errors import NotFound
+from app.store.models import Conversation, Feedback, Message, new_id, utc_now
+from app.store.rows import Rateable, Summary, Turn
+
+if TYPE_CHECKING:
+    from app.store.db import Store
+
+TITLE_CHARS = 60
+
+
+class Conversations:
+    """Every call names the owner; what belongs to somebody else is not found."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, owner: str, language: str) -> str:
+        """Begin a conversation; returns its id."""
+        with self._store.write() as session:
+            conversation = Conversation(id=new_id(), owner=owner, language=language)
+            session.add(conversation)
+            return conversation.id
+
+    def get(self, owner: str, conversation_id: str) -> Summary:
+        """One conversation. Raises NotFound where there is none of this owner."""
+        with self._store.read() as session:
+            found = _own(session, owner, conversation_id)
+            return Summary(found.id, _title(session, found.id), found.language, found.updated)
+
+    def append(
+        self,
+        owner: str,
+        conversation_id: str,
+        role: str,
+        content: str,
+        *,
+        message_id: str | None = None,
+        citations: Sequence[dict[str, Any]] = (),
+        release: str | None = None,
+        prompt_version: str | None = None,
+        finish: str | None = None,
+        confidence: float | None = None,
+    ) -> str:
+        """Add a message at the end, committed when this returns; gives its id back.
+
+        Raises NotFound where the conversation is not the owner's.
+        """
+        with self._store.write() as session:
+            _own(session, owner, conversation_id)
+            message = Message(
+                id=message_id or new_id(), kind="chat", owner=owner,
+                conversation_id=conversation_id, position=_next(session, conversation_id),
+                role=role, content=content, citations=list(citations), release=release,
+                prompt_version=prompt_version, finish=finish, confidence=confidence,
+            )  # fmt: skip
+            session.add(message)
+            session.execute(
+                update(Conversation)
+                .where(Conversation.id == conversation_id)
+                .values(updated=utc_now())
+            )
+            return message.id
+
+    def history(self, owner: str, conversation_id: str) -> list[Turn]:
+        """All turns in order, with the owner's thumbs. Raises NotFound."""
+        query = (
+            select(Message, Feedback.rating)
+            .outerjoin(Feedback, (Feedback.message_id == Message.id) & (Feedback.owner == owner))
+            .where(Message.conversation_id == conversation_id)
+            .order_by(Message.position)
+        )
+        with self._store.read() as session:
+            _own(session, owner, conversation_id)
+            return [_turn(message, rating) for message, rating in session.execute(query)]
+
+    def keep_sample(
+        self,
+        owner: str,
+        text: str,
+        label: str,
+        score: float,
+        release: str,
+        prompt_version: str | None,
+    ) -> str:
+        """Keep a classified text, so that feedback can be given on it; returns its id."""
+        with self._store.write() as session:
+            message = Message(
+                id=new_id(), kind="sentiment", owner=owner, role="user", content=text,
+                predicted=label, confidence=score, release=release, prompt_version=prompt_version,
+            )  # fmt: skip
+            session.add(message)
+            return message.id
+
+    def rateable(self, owner: str, message_id: str) -> Rateable:
+        """An answer or a kept prediction of this owner. Raises NotFound."""
+        query = select(Message).where(
+            Message.id == message_id,
+            Message.owner == owner,
+            (Message.kind == "sentiment") | (Message.role == "assistant"),
+        )
+        with self._store.read() as session:
+            message = session.scalar(query)
+        if message is None:
+            raise NotFound(
+                "no such answer of yours: feedback goes to the message_id that came with it",
+                zh="没有找到这条回答，请对自己收到的回答评价。",
+            )
+        return Rateable(message.id, message.kind, message.predicted)
+
+    def list(self, owner: str, limit: int = 50) -> list[Summary]:
+        """The owner's conversations that hold a question, the latest first."""
+        first = select(Message.content).where(
+            Message.conversation_id == Conversation.id, Message.position == 0
+        )
+        query = (
+            select(Conversation, first.scalar_subquery().label("first"))
+            .where(Conversation.owner == owner)
+            .order_by(Conversation.updated.desc(), Conversation.id)
+            .limit(limit)
+        )
+        with self._store.read() as session:
+            return [
+                Summary(c.id, _short(first), c.language, c.updated)
+                for c, first in session.execute(query)
+                if first is not None
+            ]
+
+
+def _own(session: Session, owner: str, conversation_id: str) -> Conversation:
+    found = session.get(Conversation, conversation_id)
+    if found is None or found.owner != owner:
+        raise NotFound(
+            "no such conversation of yours: leave conversation_id out to begin one",
+            zh="没有找到这个对话，请开始新的对话。",
+        )
+    return found
+
+
+def _next(session: Session, conversation_id: str) -> int:
+    last = session.scalar(
+        select(func.max(Message.position)).where(Message.conversation_id == conversation_id)
+    )
+    return 0 if last is None else last + 1
+
+
+def _title(session: Session, conversation_id: str) -> str:
+    first = session.scalar(
+        select(Message.content).where(
+            Message.conversation_id == conversation_id, Message.position == 0
+        )
+    )
+    return _short(first or "")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1].rstrip() + "…"
+
+
+def _turn(message: Message, rating: int | None) -> Turn:
+    return Turn(
+        message.id, message.role, message.content, message.citations, message.release,
+        message.finish, message.confidence, rating, message.created,
+    )  # fmt: skip

@@ -1,0 +1,65 @@
+"""What the repositories give back: plain values that outlive the session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+
+class Summary(NamedTuple):
+    """A conversation in a list."""
+
+    id: str
+    title: str
+    """The beginning of its first question; empty where there is none yet."""
+    language: str
+    updated: datetime
+
+
+class Turn(NamedTuple):
+    """A stored message of a conversation."""
+
+    id: str
+    role: str
+    """user or assistant."""
+    content: str
+    citations: list[dict[str, Any]]
+    """[{id, title, url, passage}], empty for a user's turn."""
+    release: str | None
+    finish: str | None
+    """stop, length, declined, cancelled or error; none for a user's turn."""
+    confidence: float | None
+    rating: int | None
+    """The owner's thumb: 1, -1, or none."""
+    created: datetime
+
+
+class Rateable(NamedTuple):
+    """A message that feedback may be given on."""
+
+    id: str
+    kind: str
+    """chat or sentiment."""
+    predicted: str | None
+
+
+class Sample(NamedTuple):
+    """A consented piece of feedback with what it is about, for training."""
+
+    id: str
+    feature: str
+    """support or sentiment."""
+    owner: str
+    rating: int
+    text: str
+    """The question, or the classified text."""
+    history: list[dict[str, str]]
+    """Earlier turns as {role, content}; empty for sentiment."""
+    answer: str
+    """What was answered; the predicted label for sentiment."""
+    correction: str | None
+    citations: list[dict[str, Any]]
+    release: str | None
+    created: str
+    """ISO 8601, UTC."""
+    synthetic: bool

@@ -1,0 +1,1 @@
+"""The customer-service chat: one turn from question to cited answer; no Gradio."""

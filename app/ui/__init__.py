@@ -1,0 +1,1 @@
+"""The page: Gradio lives here (and in app.server, which mounts it); handlers stay thin."""

@@ -1,0 +1,72 @@
+// The little that the browser must do by itself. No library, nothing from elsewhere.
+(() => {
+  const THEME = "frontdesk.theme";
+  const storage = {
+    get: () => { try { return localStorage.getItem(THEME); } catch { return null; } },
+    set: (mode) => { try { localStorage.setItem(THEME, mode); } catch { /* private window */ } },
+  };
+  const addressed = (mode) => {
+    const address = new URL(location.href);
+    address.searchParams.set("__theme", mode);
+    history.replaceState(null, "", address);
+  };
+
+  // Before Gradio starts: a theme chosen earlier wins over the system's, the address over both.
+  if (storage.get() && !new URL(location.href).searchParams.has("__theme")) addressed(storage.get());
+
+  // Gradio names thumbs and thread in English only; the second of the two thumbs is the good one.
+  const ours = new WeakMap();
+  function rename(node, label) {
+    const found = node.getAttribute("aria-label");
+    if (found !== ours.get(node) && node.tagName === "BUTTON") {
+      node.setAttribute("aria-pressed", /^(Dis)?[Ll]iked$/.test(found));
+    }
+    if (found === label) return;
+    ours.set(node, label);
+    node.setAttribute("aria-label", label);
+    if (node.hasAttribute("title")) node.setAttribute("title", label);
+  }
+  function nameThread() {
+    const words = window.frontdesk.words;
+    const log = document.querySelector('#thread [role="log"]');
+    if (!words || !log) return;
+    rename(log, words.log);
+    // Each new word replaces the bubble, which would be read out again; #spoken says it once, whole.
+    if (log.getAttribute("aria-live") !== "off") log.setAttribute("aria-live", "off");
+    for (const pair of log.querySelectorAll(".message-buttons-left")) {
+      const [bad, good] = pair.querySelectorAll("button");
+      if (bad && good) { rename(bad, words.dislike); rename(good, words.like); }
+    }
+  }
+  new MutationObserver(nameThread).observe(document, {
+    childList: true, subtree: true, attributes: true, attributeFilter: ["aria-label"],
+  });
+
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.querySelector("button#stop")?.click();
+  });
+
+  window.frontdesk = {
+    words: null,
+    say(words) {
+      this.words = words;
+      document.documentElement.lang = words.lang;
+      document.title = words.title;
+      nameThread();
+    },
+    toggleTheme() {
+      const mode = document.body.classList.toggle("dark") ? "dark" : "light";
+      storage.set(mode);
+      addressed(mode);
+    },
+    focusCorrection() {
+      const box = document.querySelector("#correction textarea");
+      box?.closest("#correction").scrollIntoView({ block: "nearest" });
+      if (matchMedia("(hover: hover)").matches) box?.focus({ preventScroll: true });
+    },
+    focusQuestion() {
+      // Not on a phone, where focus would raise the keyboard over the answer.
+      if (matchMedia("(hover: hover)").matches) document.querySelector("#question textarea")?.focus();
+    },
+  };
+})();

@@ -1,0 +1,129 @@
+"""What every tab needs: who asks, words that follow the language, faults as toasts, waiting."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from threading import Event
+from typing import Any, NamedTuple, TypeVar
+
+import gradio as gr
+import structlog
+
+from app.core.errors import AppError
+from app.services import Services
+from app.ui.i18n import text
+
+log = structlog.get_logger(__name__)
+C = TypeVar("C")
+Updates = dict[Any, Any]
+"""What a handler returns: components and what they become; those left out stay as they are."""
+Words = Mapping[str, str | Callable[[str], Any]]
+"""A component's property: the key of its words, or a function of the language."""
+
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
+"""For every event. Private only hides: each handler checks who asks and what is asked."""
+WAIT_S = 60.0
+_STEP_S = 0.1
+
+
+class Asker(NamedTuple):
+    """Whose data a handler may touch, and who the rate limit counts."""
+
+    owner: str
+    quota: str
+
+
+def asker(services: Services, request: gr.Request) -> Asker:
+    """From the cookie; a page without one is its session, and the limit counts its address."""
+    owner = services.visitors.owner_of(request.cookies, request.session_hash or "")
+    if owner.startswith("visitor:"):
+        return Asker(owner, owner)
+    return Asker(owner, f"address:{request.client.host}")
+
+
+class Labels:
+    """Makes components and remembers their words, so that the language can change on the page."""
+
+    def __init__(self) -> None:
+        self._words: list[tuple[Any, Words]] = []
+
+    def make(self, kind: Callable[..., C], words: Words, **props: Any) -> C:
+        """A component whose properties in `words` start in English."""
+        component = kind(**_said(words, "en"), **props)
+        self._words.append((component, words))
+        return component
+
+    def updates(self, language: str) -> Updates:
+        """Every component made here, in `language`."""
+        return {component: gr.update(**_said(words, language)) for component, words in self._words}
+
+
+def merged(*parts: Updates) -> Updates:
+    """One set of updates; for a component in several parts the later properties win."""
+    whole: Updates = {}
+    for part in parts:
+        for component, update in part.items():
+            both = isinstance(update, dict) and isinstance(whole.get(component), dict)
+            whole[component] = whole[component] | update if both else update
+    return whole
+
+
+def toast(error: Exception, language: str) -> None:
+    """Tell the reader in their language; a fault of ours gets a number that is also in the log."""
+    if isinstance(error, AppError) and error.status < 500:
+        return _warn(error.in_language(language), language)
+    if isinstance(error, AppError) and error.code == "not_ready":
+        return _warn(error.in_language(language), language)
+    number = secrets.token_hex(4)
+    log.error("page_error", id=number, exc_info=error)
+    if isinstance(error, AppError):
+        message = text(language, "error.number", message=error.in_language(language), id=number)
+    else:
+        message = text(language, "error.unexpected", id=number)
+    _warn(message, language)
+
+
+def note(language: str, key: str) -> None:
+    """A small friendly toast."""
+    gr.Info(escape(text(language, key)), duration=4, title=escape(text(language, "toast.title")))
+
+
+@contextmanager
+def toasted(language: str) -> Iterator[None]:
+    """Whatever goes wrong in the block becomes a toast and the block ends there."""
+    try:
+        yield
+    except Exception as error:  # the page never shows a traceback
+        toast(error, language)
+
+
+def loading(services: Services, feature: str) -> bool:
+    """Whether the feature is on its way; False also where it failed, which its call then says."""
+    return services.ready().state[feature]["state"] == "loading"
+
+
+def awaited(services: Services, feature: str, cancel: Event | None = None) -> None:
+    """Return when the feature is there, failed or was not in WAIT_S, or when `cancel` is set."""
+    end = time.monotonic() + WAIT_S
+    while loading(services, feature) and time.monotonic() < end:
+        if cancel is None:
+            time.sleep(_STEP_S)
+        elif cancel.wait(_STEP_S):
+            return
+
+
+def percent(share: float) -> str:
+    """0.873 as 87 %; never a rounded-up 100 %."""
+    return f"{min(99, round(share * 100))} %"
+
+
+def _warn(message: str, language: str) -> None:
+    gr.Warning(escape(message), duration=8, title=escape(text(language, "error.title")))
+
+
+def _said(words: Words, language: str) -> dict[str, Any]:
+    return {p: w(language) if callable(w) else text(language, w) for p, w in words.items()}

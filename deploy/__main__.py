@@ -1,0 +1,78 @@
+"""`python -m deploy promote|rollback|stage|check`: exit 0 done, 1 the gate or check says no, 2 input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.core.errors import guarded
+
+cli = typer.Typer(
+    help="Ship what passed the gate.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+Feature = Annotated[str, typer.Option(help="sentiment, support or recommend")]
+
+
+@cli.command()
+def promote(
+    run: Annotated[Path, typer.Argument(help="Run folder with report.json and gate.json")],
+    feature: Feature,
+) -> None:
+    """Make a run that the gate let through the release that is served; keep the old one."""
+    from deploy.promote import Refused
+    from deploy.promote import promote as do
+
+    try:
+        release = do(run, feature)
+    except Refused as refused:
+        print(f"refused: {refused.message}", file=sys.stderr)
+        raise SystemExit(1) from None
+    print(f"{feature}: {release.id} is released ({release.mode}); a running page swaps by itself")
+
+
+@cli.command()
+def rollback(
+    feature: Feature,
+    to: Annotated[str | None, typer.Option(help="Release id; default: the one before")] = None,
+) -> None:
+    """Serve an earlier release again; the present one is kept among the earlier ones."""
+    from deploy.promote import rollback as do
+
+    release = do(feature, to)
+    print(f"{feature}: back to {release.id} ({release.mode}); a running page swaps by itself")
+
+
+@cli.command()
+def stage(out: Annotated[Path, typer.Option(help="New or empty folder")]) -> None:
+    """Write a Hugging Face Space (Gradio SDK) that runs from its folder alone."""
+    from deploy.stage import files
+    from deploy.stage import stage as do
+
+    folder = do(out)
+    size = sum(path.stat().st_size for path in files(folder)) / 2**20
+    print(f"{folder}: {size:.0f} MB in {len(list(files(folder)))} files; next: deploy check {out}")
+
+
+@cli.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A folder that stage wrote")],
+    port: Annotated[int | None, typer.Option(help="Default: any free one")] = None,
+) -> None:
+    """Install, boot and ask a staged Space, as Spaces does (2-4 minutes, downloads its pins)."""
+    from deploy.check import CheckFailed
+    from deploy.check import check as do
+
+    try:
+        print(json.dumps(do(folder, port=port), ensure_ascii=False, indent=2))
+    except CheckFailed as failed:
+        print(f"no: {failed.message}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    guarded(cli)

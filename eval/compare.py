@@ -1,0 +1,218 @@
+"""Two reports over the same samples, pair by pair: what changed, by how much, and on which
+samples."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from app.core.config import Strict
+from app.core.data import parse_ref
+from app.core.errors import InputError
+from eval.measure import DIGITS
+from eval.metrics.base import Context, Metric
+from eval.report import Loaded
+from eval.samples import Row
+from eval.stats import CONFIDENCE, RESAMPLES, SEED, Difference, Units, difference
+from eval.task import Task
+
+
+class Pairs(NamedTuple):
+    """The samples that both reports hold, in the same order."""
+
+    a: list[Row]
+    b: list[Row]
+    context: Context
+
+
+class Change(Strict):
+    """One metric of a and b, and their difference."""
+
+    name: str
+    a: float
+    b: float
+    difference: float
+    """a - b."""
+    low: float
+    high: float
+    n: int
+    p: float
+    """Two-sided, not adjusted for several metrics."""
+    test: str
+    higher_is_better: bool
+
+
+class Flip(Strict):
+    """A sample whose primary score changed."""
+
+    id: str
+    a: float
+    b: float
+    text: str | None = None
+    """Only for the demo data; other texts stay where they lie."""
+
+
+class Comparison(Strict):
+    """compare.json."""
+
+    task: str
+    data: str
+    n: int
+    seed: int
+    confidence: float
+    a: str
+    """System of the first report."""
+    b: str
+    metrics: list[Change]
+    primary: str
+    flips: list[Flip]
+    left_out: int
+    """Samples that one of the reports leaves out, since they overlap its training data."""
+    samples_sha256: dict[str, str]
+
+
+def pair(a: Loaded, b: Loaded) -> Pairs:
+    """The common samples. Raises InputError for reports over other tasks, data or samples."""
+    _same_subject(a, b)
+    first, second = ({row.id: row for row in side.rows} for side in (a, b))
+    out = {*a.report.left_out, *b.report.left_out}
+    unmatched = [name for name in first.keys() ^ second.keys() if name not in out]
+    changed = [
+        name
+        for name in first.keys() & second.keys()
+        if first[name].text_sha256 != second[name].text_sha256
+    ]
+    if unmatched or changed:
+        raise InputError(
+            f"the reports are not over the same samples: {len(unmatched)} are in one only, "
+            f"{len(changed)} have another text (e.g. {sorted(unmatched + changed)[0]}). Evaluate "
+            "both on the same data with the same --limit"
+        )
+    common = [name for name in first if name in second]
+    if not common:
+        raise InputError("the reports have no sample in common once overlaps are left out")
+    return Pairs([first[i] for i in common], [second[i] for i in common], a.report.context)
+
+
+def units(metric: Metric, pairs: Pairs) -> tuple[Units, Units] | None:
+    """Rows of `metric` for a and b, pair by pair; None where it applies to no sample."""
+    a, b = metric.units(pairs.a, pairs.context), metric.units(pairs.b, pairs.context)
+    if a.shape != b.shape:
+        raise InputError(
+            f"{metric.name} applies to {len(a)} samples of one report and {len(b)} of the other: "
+            "evaluate both again with the same code"
+        )
+    return (a, b) if len(a) else None
+
+
+def compare(task: Task, a: Loaded, b: Loaded) -> Comparison:
+    """Every metric's paired difference, a minus b, and the flips of the task's first metric."""
+    pairs = pair(a, b)
+    changes = [_change(metric, pairs) for metric in task.metrics]
+    primary = task.metrics[0].name
+    return Comparison(
+        task=task.name,
+        data=a.report.provenance.data.ref,
+        n=len(pairs.a),
+        seed=SEED,
+        confidence=CONFIDENCE,
+        a=a.report.provenance.system,
+        b=b.report.provenance.system,
+        metrics=[change for change in changes if change is not None],
+        primary=primary,
+        flips=_flips(task, pairs, primary, a.report.provenance.data.ref),
+        left_out=len({*a.report.left_out, *b.report.left_out}),
+        samples_sha256={"a": a.report.samples_sha256, "b": b.report.samples_sha256},
+    )
+
+
+def _same_subject(a: Loaded, b: Loaded) -> None:
+    one, two = a.report, b.report
+    if one.task != two.task:
+        raise InputError(f"the reports are of two tasks: {one.task} and {two.task}")
+    if one.provenance.data.sha256 != two.provenance.data.sha256:
+        raise InputError(
+            f"the reports are over different data: {one.provenance.data.ref} (sha256 "
+            f"{one.provenance.data.sha256[:12]}) and {two.provenance.data.ref} "
+            f"({two.provenance.data.sha256[:12]}). Evaluate both on the same data"
+        )
+    if one.context != two.context:
+        raise InputError("the reports were measured in different contexts, e.g. another catalogue")
+
+
+def _change(metric: Metric, pairs: Pairs) -> Change | None:
+    both = units(metric, pairs)
+    if both is None:
+        return None
+    a, b = both
+    found = difference(a, b, metric.of, seed=SEED, confidence=CONFIDENCE, resamples=RESAMPLES)
+    return Change(
+        name=metric.name,
+        a=round(metric.of(a), DIGITS),
+        b=round(metric.of(b), DIGITS),
+        higher_is_better=metric.higher_is_better,
+        **_rounded(found),
+    )
+
+
+def _rounded(found: Difference) -> dict[str, Any]:
+    return {
+        "difference": round(found.value, DIGITS),
+        "low": round(found.low, DIGITS),
+        "high": round(found.high, DIGITS),
+        "n": found.n,
+        "p": round(found.p, DIGITS),
+        "test": found.test,
+    }
+
+
+def _flips(task: Task, pairs: Pairs, score: str, ref: str) -> list[Flip]:
+    """Samples whose `score` changed, largest change first; texts joined from the demo data."""
+    changed = [
+        (one, two)
+        for one, two in zip(pairs.a, pairs.b, strict=True)
+        if one.scores.get(score) != two.scores.get(score)
+    ]
+    changed.sort(key=lambda p: (-abs(p[0].scores[score] - p[1].scores[score]), p[0].id))
+    demo = parse_ref(ref).scheme == "demo" and changed
+    texts = {sample.id: sample.text for sample in task.read(ref).samples} if demo else {}
+    return [
+        Flip(id=one.id, a=one.scores[score], b=two.scores[score], text=texts.get(one.id))
+        for one, two in changed
+    ]
+
+
+def render(found: Comparison) -> str:
+    """The comparison for a terminal or a page, in Markdown."""
+    lines = [
+        f"# {found.task}: {found.a} (a) against {found.b} (b) on {found.data}",
+        "",
+        f"n = {found.n}, seed {found.seed}, paired; intervals of {found.confidence:.0%} on a - b; "
+        "p two-sided, not adjusted for several metrics.",
+        *([f"{found.left_out} samples overlap training data: left out."] if found.left_out else []),
+        "",
+        "| metric | a | b | a - b | 95 % interval | p | test | n |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_line(change) for change in found.metrics),
+        "",
+        *_flip_lines(found),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(c: Change) -> str:
+    name = c.name if c.higher_is_better else f"{c.name} (lower is better)"
+    return (
+        f"| {name} | {c.a:.3f} | {c.b:.3f} | {c.difference:+.3f} | {c.low:+.3f} to {c.high:+.3f} "
+        f"| {c.p:.3g} | {c.test} | {c.n} |"
+    )
+
+
+def _flip_lines(found: Comparison) -> list[str]:
+    better = sum(flip.a > flip.b for flip in found.flips)
+    worse = len(found.flips) - better
+    lines = [f"{found.primary}: {better} samples better in a, {worse} worse."]
+    lines += [
+        f"- {flip.id}: {flip.b:.2f} -> {flip.a:.2f}" + (f"  {flip.text}" if flip.text else "")
+        for flip in found.flips
+    ]
+    return lines

@@ -1,0 +1,246 @@
+"""The gate: may the candidate take the baseline's place? ship, block or inconclusive, in plain
+words.
+
+The rule, on the primary metric (turned so that higher is better), over pairs of samples:
+
+    d = candidate - baseline, with a lower and an upper bound of one-sided confidence 1 - alpha each
+    required = -margin, or min_gain where the brief asks for a gain
+
+    ship           lower > required          not worse than allowed, or better by what is asked
+    block          upper < max(0, required)  it loses, or falls short of the gain, beyond doubt
+    inconclusive   neither, or n < min_n     says the n at which a verdict is likely
+
+ship is asked first: a small loss within the margin ships. Block at 0 and not at -margin, since
+what surely loses and cannot show that it loses less than the margin should not be waited for. Each
+error is at most alpha: shipping what is worse by the margin, blocking an equal under
+non-inferiority.
+
+Where the candidate is the baseline itself (same model, adapter, prompt, settings and samples), d
+is 0 by construction and nothing is estimated. Refusals come before any number: see `refusals`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from app.core.config import Strict
+from app.core.errors import InputError, Mismatch
+from app.core.provenance import now, versions
+from eval import uses
+from eval.compare import Pairs, pair, units
+from eval.policy import Rule, rule
+from eval.refusals import refusals
+from eval.report import Loaded, read
+from eval.stats import difference, n_needed
+from eval.task import Task
+from eval.tasks import task as task_named
+
+Verdict = Literal["ship", "block", "inconclusive"]
+EXIT = {"ship": 0, "block": 1, "inconclusive": 3}
+
+
+class Bounds(NamedTuple):
+    """d with its two one-sided bounds, higher being better."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Side(Strict):
+    """A report as the gate saw it."""
+
+    system: str
+    value: float
+    report_seal: str
+    samples_sha256: str
+    code: str
+    release: str | None = None
+    model_sha256: str | None = None
+    adapter_sha256: str | None = None
+    prompt: str | None = None
+
+
+class Evidence(Strict):
+    """gate.json."""
+
+    verdict: Verdict
+    sentence: str
+    """The verdict in plain words, with its reason."""
+    refused: list[str]
+    """Why the reports cannot be trusted; not empty means block."""
+    task: str | None = None
+    """Absent, as what follows, where a report was tampered with: nothing in it is believed."""
+    data: str | None = None
+    data_sha256: str | None = None
+    metric: str | None = None
+    n: int | None = None
+    difference: float | None = None
+    """candidate - baseline, higher being better."""
+    low: float | None = None
+    high: float | None = None
+    n_needed: int | None = None
+    rule: Rule | None = None
+    candidate: Side | None = None
+    baseline: Side | None = None
+    test_set_uses: int | None = None
+    """Recorded runs on this test set, and by how many systems; see test_uses.jsonl."""
+    test_set_systems: int | None = None
+    date: str
+    versions: dict[str, str]
+
+
+def judge(candidate: Path, baseline: Path, policy: Path | None = None) -> Evidence:
+    """`gate` over two folders or report files. A report that was changed since blocks.
+
+    Raises InputError where one is missing, cut short or of another task or data.
+    """
+    try:
+        first, second = read(candidate), read(baseline)
+    except Mismatch as changed:
+        sentence = f"Block: {changed.message}"
+        return Evidence(
+            verdict="block", sentence=sentence, refused=[changed.message], date=now(),
+            versions=versions(),
+        )  # fmt: skip
+    asked = task_named(first.report.task)
+    return gate(asked, first, second, rule(asked, policy))
+
+
+def gate(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Evidence:
+    """The verdict with its evidence. Raises InputError for reports that cannot be paired."""
+    refused = refusals(task, candidate, rule.max_overlap)
+    if refused:
+        sentence = "Block: the candidate's report is refused. " + " ".join(refused)
+        return _evidence(task, candidate, baseline, rule, "block", sentence, refused=refused)
+    bounds = _bounds(task, candidate, baseline, rule)
+    verdict = decide(bounds, rule)
+    needed = _needed(bounds, rule) if verdict == "inconclusive" else None
+    sentence = _sentence(verdict, bounds, rule, needed)
+    return _evidence(
+        task, candidate, baseline, rule, verdict, sentence,
+        n=bounds.n, difference=round(bounds.value, 6), low=round(bounds.low, 6),
+        high=round(bounds.high, 6), n_needed=needed,
+    )  # fmt: skip
+
+
+def decide(bounds: Bounds, rule: Rule) -> Verdict:
+    """The three-way decision; see the module's docstring."""
+    required = _required(rule)
+    if bounds.n < rule.min_n:
+        return "inconclusive"
+    if bounds.low > required:
+        return "ship"
+    return "block" if bounds.high < max(0.0, required) else "inconclusive"
+
+
+def _required(rule: Rule) -> float:
+    return -rule.margin if rule.min_gain is None else rule.min_gain
+
+
+def _bounds(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Bounds:
+    metric = task.metric(rule.metric)
+    pairs: Pairs = pair(candidate, baseline)
+    both = units(metric, pairs)
+    if both is None:
+        raise InputError(f"{metric.name} applies to no sample of these reports: nothing to judge")
+    if _same_system(candidate, baseline):
+        return Bounds(0.0, 0.0, 0.0, len(both[0]))
+    found = difference(
+        *both, metric.of, seed=rule.seed, confidence=1 - 2 * rule.alpha, resamples=rule.resamples
+    )
+    if metric.higher_is_better:
+        return Bounds(found.value, found.low, found.high, found.n)
+    return Bounds(-found.value, -found.high, -found.low, found.n)
+
+
+def _same_system(candidate: Loaded, baseline: Loaded) -> bool:
+    one, two = candidate.report.provenance, baseline.report.provenance
+    parts = ("model", "encoder", "prompt", "settings", "code")
+    same = all(getattr(one, part) == getattr(two, part) for part in parts)
+    adapters = [(made.adapter or {}).get("sha256") for made in (one, two)]
+    samples = candidate.report.samples_sha256 == baseline.report.samples_sha256
+    return same and samples and adapters[0] == adapters[1]
+
+
+def _needed(bounds: Bounds, rule: Rule) -> int:
+    """n for a verdict at the policy's power, were the true difference the one observed."""
+    from scipy.stats import norm
+
+    required = _required(rule)
+    to_ship, to_block = bounds.value - required, max(0.0, required) - bounds.value
+    gap = max(to_ship, to_block)
+    error = (bounds.high - bounds.low) / (2 * float(norm.ppf(1 - rule.alpha)))
+    needed = n_needed(bounds.n, error, gap, rule.alpha, rule.power) if gap > 0 else 0
+    return max(needed, rule.min_n, bounds.n + 1)
+
+
+def _sentence(verdict: Verdict, bounds: Bounds, rule: Rule, needed: int | None) -> str:
+    sure = f"{1 - rule.alpha:.0%}"
+    what = (
+        f"on {rule.metric} the candidate is {bounds.value:+.3f} against the baseline over "
+        f"{bounds.n} samples (between {bounds.low:+.3f} and {bounds.high:+.3f}, each bound {sure})"
+    )
+    gain = rule.min_gain
+    asked = f"a gain above {gain:g}" if gain is not None else f"a loss below {rule.margin:g}"
+    if verdict == "ship":
+        loses = " It is worse, but by less than allowed." if bounds.high < 0 else ""
+        return f"Ship: {what}; {asked} is shown.{loses}"
+    if verdict == "block":
+        why = "it is worse" if bounds.high < 0 else f"it does not gain {gain:g}"
+        return f"Block: {what}; {why}, and {asked} is not shown."
+    if bounds.n < rule.min_n:
+        return f"Inconclusive: {what}; the policy asks for at least {rule.min_n} samples."
+    return (
+        f"Inconclusive: {what}; neither {asked} nor its opposite is shown. About {needed} samples "
+        f"would decide, if the difference stays ({rule.power:.0%} of the time)."
+    )
+
+
+def _evidence(
+    task: Task,
+    candidate: Loaded,
+    baseline: Loaded,
+    rule: Rule,
+    verdict: Verdict,
+    sentence: str,
+    *,
+    refused: list[str] | None = None,
+    **numbers: Any,
+) -> Evidence:
+    data = candidate.report.provenance.data
+    runs, systems = uses.count(data.sha256)
+    return Evidence(
+        verdict=verdict,
+        sentence=sentence,
+        refused=refused or [],
+        task=task.name,
+        data=data.ref,
+        data_sha256=data.sha256,
+        metric=rule.metric,
+        rule=rule,
+        candidate=_side(candidate, rule.metric),
+        baseline=_side(baseline, rule.metric),
+        test_set_uses=runs,
+        test_set_systems=systems,
+        date=now(),
+        versions=versions(),
+        **numbers,
+    )
+
+
+def _side(loaded: Loaded, metric: str) -> Side:
+    made = loaded.report.provenance
+    return Side(
+        system=made.system,
+        value=loaded.report.value(metric).value,
+        report_seal=made.seal,
+        samples_sha256=loaded.report.samples_sha256,
+        code=made.code,
+        release=made.release,
+        model_sha256=(made.model or {}).get("sha256"),
+        adapter_sha256=(made.adapter or {}).get("sha256"),
+        prompt=(made.prompt or {}).get("version"),
+    )

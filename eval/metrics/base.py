@@ -1,0 +1,61 @@
+"""A metric: which numbers it reads from each sample, and how they become one.
+
+The numbers are rows of `units`, (n, k) floats, that the bootstrap draws again. Most metrics are
+the mean of one score; F1 and its like read several columns. Samples that a metric does not apply
+to have no row, so each metric states its own n. Whether it applies hangs on the sample and never
+on the system (an answer declined has its zeros), so that two systems can be compared pair by pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from eval.samples import Row
+from eval.stats import Statistic, Units, mean
+
+Context = Mapping[str, Any]
+"""What a report holds beside its samples, e.g. {"catalogue": [item ids]}."""
+Read = Callable[[Sequence[Row], Context], Units]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named number over samples."""
+
+    name: str
+    """As in reports: lower case, e.g. ndcg@10."""
+    module: str
+    """`__name__` of its file, which belongs to the code hash of a report."""
+    units: Read
+    """(n, k); n = 0 where the metric applies to no sample."""
+    of: Statistic = mean
+    """(n, k) -> value; called with n >= 1."""
+    higher_is_better: bool = True
+    unit: Literal["share", "score"] = "share"
+    """A share of samples (or items), or a score between 0 and 1."""
+    by_sample: bool = True
+    """Whether a row belongs to a sample; else the metric has no slices."""
+
+
+def columns(*names: str) -> Read:
+    """Units with these scores as columns, of the samples that have them all."""
+
+    def units(rows: Sequence[Row], context: Context) -> Units:  # noqa: ARG001
+        kept = [
+            [row.scores[name] for name in names]
+            for row in rows
+            if all(name in row.scores for name in names)
+        ]
+        return np.array(kept, dtype=np.float64).reshape(len(kept), len(names))
+
+    return units
+
+
+def ratio(units: Units) -> float:
+    """Sum of the first column over the sum of the second; 0.0 where that is 0."""
+    top, bottom = units.sum(axis=0)
+    return float(top / bottom) if bottom else 0.0

@@ -1,0 +1,49 @@
+"""refusal_precision, refusal_recall, refusal_f1: declining what the articles do not answer.
+
+Positive is "not answerable" (no gold article); a refusal is a declined question. Precision: of the
+declined, the share that had no answer. Recall: of those without an answer, the share declined. F1
+is their harmonic mean. Edge cases: nothing declined: precision 0.0; declining everything has
+recall 1.0 and the precision of chance. Applies only where the data has both kinds of questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eval.metrics.base import Context, Metric, columns
+from eval.samples import Row
+from eval.stats import Units
+
+_read = columns("unanswerable", "declined")
+
+
+def precision(units: Units) -> float:
+    """units: (n, 2), 1 where unanswerable and 1 where declined."""
+    return _share(units.prod(axis=1).sum(), units[:, 1].sum())
+
+
+def recall(units: Units) -> float:
+    """units: (n, 2), as in `precision`."""
+    return _share(units.prod(axis=1).sum(), units[:, 0].sum())
+
+
+def f1(units: Units) -> float:
+    """2 TP / (2 TP + FP + FN), which is 2 TP / (positives + declined). units: (n, 2)."""
+    return _share(2 * units.prod(axis=1).sum(), units.sum())
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+def _units(rows: Sequence[Row], context: Context) -> Units:
+    units = _read(rows, context)
+    both = len(np.unique(units[:, 0])) == 2
+    return units if both else units[:0]
+
+
+PRECISION = Metric("refusal_precision", __name__, _units, precision)
+RECALL = Metric("refusal_recall", __name__, _units, recall)
+F1 = Metric("refusal_f1", __name__, _units, f1, unit="score")

@@ -1,0 +1,135 @@
+"""sentiment: does the classifier read the mood of a text as people labelled it?
+
+Data: classification rows (text, label). The call is Sentiment.predict, as the page makes it.
+Slices by language and length. Without options the released adapter; --adapter DIR takes a run's,
+with labels, base and temperature as its run.json records them; --model scripted is a word list
+without weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from app.core import data as references
+from app.core.errors import InputError
+from app.core.files import release_dir
+from app.core.kinds import Labelled
+from app.core.language import detect
+from app.core.release import Base, Calibration
+from eval import engines, prompts, runs
+from eval.metrics import accuracy, ece, macro_f1
+from eval.samples import Sample, Scored
+from eval.task import Data, Request, System, Task, adapter_identity
+
+if TYPE_CHECKING:
+    from app.sentiment.classifier import Prediction, ScriptedSentiment, Sentiment
+
+    Built = tuple[Sentiment | ScriptedSentiment, System]
+
+BATCH = 64
+SHORT, LONG = 10, 25
+"""Words: up to SHORT is short, above LONG is long."""
+
+
+def read(ref: str) -> Data:
+    """Samples of a classification data reference."""
+    return Data([_sample(row) for row in references.classification(ref)], {})
+
+
+def build(request: Request, data: Data) -> System:
+    """The classifier under test. Raises InputError for data with labels that it cannot say."""
+    if request.model == "scripted":
+        system = _scripted()
+    elif request.adapter is not None:
+        system = _from_run(request)
+    elif request.model is None:
+        system = _released()
+    else:
+        raise InputError(
+            f"--model {request.model}: a base model has no sentiment of its own; name an adapter "
+            "with --adapter runs/NAME/adapter, or take --model scripted"
+        )
+    model, found = system
+    _known_labels(data, model.labels)
+    return found
+
+
+def score(sample: Sample, said: Prediction | None) -> Scored:
+    """Right or wrong, with the confidence; a failure is wrong and sure of it."""
+    if said is None:
+        return Scored({"accuracy": 0.0, "confidence": 1.0}, {"label": None})
+    scores = {"accuracy": accuracy.accuracy(sample.gold, said.label), "confidence": said.score}
+    return Scored(scores, {"label": said.label, "not_sure": said.not_sure})
+
+
+def _sample(row: Labelled) -> Sample:
+    words = len(row.text.split())
+    length = "short" if words <= SHORT else "long" if words > LONG else "medium"
+    return Sample(row.id, row.text, row.label, {"language": detect(row.text), "length": length})
+
+
+def _asking(model: Sentiment | ScriptedSentiment) -> Callable[[Sequence[Sample]], list[Prediction]]:
+    return lambda samples: model.predict([sample.text for sample in samples])
+
+
+def _scripted() -> Built:
+    from app.sentiment.classifier import ScriptedSentiment
+
+    model = ScriptedSentiment()
+    return model, System("scripted", _asking(model), {"model": {"ref": "scripted"}}, BATCH)
+
+
+def _released() -> Built:
+    from app.sentiment.classifier import Sentiment
+
+    folder = release_dir() / "sentiment"
+    model = Sentiment.load(folder)
+    served = model.release
+    assert served is not None
+    identity = _identity(served.base, served.calibration, served.prompt_version)
+    identity |= {"release": served.id, "adapter": adapter_identity(folder)}
+    return model, System("released", _asking(model), identity, BATCH)
+
+
+def _from_run(request: Request) -> Built:
+    from app.sentiment.classifier import PROMPT_VERSION, Sentiment
+
+    folder = request.adapter
+    assert folder is not None
+    found = adapter_identity(folder)
+    run = runs.record(folder)
+    base, calibration = runs.base(run, folder), runs.calibration(run, folder)
+    model = Sentiment.from_adapter(folder, request.model or base.ref, run["labels"], calibration)
+    identity = _identity(base, calibration, PROMPT_VERSION) | {"adapter": found}
+    return model, System("lora", _asking(model), identity, BATCH)
+
+
+def _identity(base: Base, calibration: Calibration, prompt: str) -> dict[str, Any]:
+    return {
+        "model": engines.record(base),
+        "prompt": prompts.identity(prompt),
+        "settings": calibration.model_dump(),
+    }
+
+
+def _known_labels(data: Data, labels: Sequence[str]) -> None:
+    unknown = sorted({sample.gold for sample in data.samples} - set(labels))
+    if unknown:
+        raise InputError(
+            f"the data has the labels {', '.join(unknown)}; "
+            f"the classifier knows {', '.join(labels)}"
+        )
+
+
+TASK = Task(
+    name="sentiment",
+    summary="does the classifier read the mood of a text as people labelled it?",
+    data="demo:reviews#test",
+    metrics=(accuracy.METRIC, macro_f1.METRIC, ece.METRIC),
+    systems=(),
+    packages=("app/sentiment",),
+    read=read,
+    build=build,
+    score=score,
+)

@@ -1,0 +1,107 @@
+"""support: are customers' questions answered rightly, from the right article, or else declined?
+
+Data: a support folder, or data:squad2_small. The call is SupportChat.answer with the turns before,
+one whole turn as the chat makes it. A question without gold article is to be declined. Slices by
+language and kind. Systems: quote (the best passage), base (the model with the best prompt found on
+dev), lora (--adapter DIR, or the released one); without --system the released system. --model
+scripted needs no weights and says nothing about a real model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from app.core import data as references
+from app.core.errors import InputError
+from app.core.files import release_dir
+from eval import engines, prompts, questions, runs
+from eval.metrics import answer_f1, citations, facts, refusal, unsupported, wrong_unhedged
+from eval.questions import Originals
+from eval.samples import Sample, Scored
+from eval.task import Data, Request, System, Task, adapter_identity
+
+if TYPE_CHECKING:
+    from app.support.chat import Answer
+
+
+class Turn(NamedTuple):
+    """An answer, and the articles that it cites as originals of translations."""
+
+    answer: Answer
+    articles: list[str]
+
+
+def read(ref: str) -> Data:
+    """All questions, answerable or not; the source is the corpus."""
+    corpus = references.corpus(ref)
+    originals = Originals(corpus.docs)
+    return Data([questions.sample(query, originals) for query in corpus.queries], {}, corpus)
+
+
+def build(request: Request, data: Data) -> System:
+    """The chat under test."""
+    raise NotImplementedError
+
+
+def score(sample: Sample, said: Turn | None) -> Scored:
+    """Facts, citations and refusal of one answer."""
+    if said is None:
+        return Scored(_worst(sample), {"declined": None})
+    answer, gold = said.answer, set(sample.gold)
+    declined, text = answer.declined, "" if answer.declined else answer.text
+    scores = {"unanswerable": float(not gold), "declined": float(declined)}
+    scores |= citations.counts(() if declined else said.articles, gold) | _wording(sample, text)
+    sources = [sample.text, *(f"{c.title}\n{c.passage}" for c in answer.citations)]
+    scores["answered"] = float(not declined)
+    scores["unsupported"] = float(bool(unsupported.unsupported(text, sources)))
+    scores["wrong_unhedged"] = wrong_unhedged.wrong_unhedged(
+        answered=not declined,
+        fact_stated=scores.get("gold_fact_recall", 0.0) > 0,
+        gold_cited=scores["cited_gold"] > 0,
+    )
+    told = {
+        "declined": declined,
+        "articles": said.articles,
+        "confidence": round(answer.confidence, 6),
+    }
+    return Scored(scores, told | {"finish": answer.finish, "notes": answer.notes}, answer.text)
+
+
+def _wording(sample: Sample, text: str) -> dict[str, float]:
+    """Scores of the answer's words, where the question has gold facts or answers."""
+    query = sample.source
+    found = {}
+    if query.facts:
+        found["gold_fact_recall"] = facts.gold_fact_recall(text, query.facts)
+    if query.answers:
+        found["answer_f1"] = answer_f1.answer_f1(text, query.answers)
+    return found
+
+
+def _worst(sample: Sample) -> dict[str, float]:
+    """A failure is the worst case of each metric: a wrong answer, or a refusal where one was due."""
+    due = len(sample.gold)
+    counted = {"cited": 1.0, "gold_articles": float(due), "cited_gold": 0.0}
+    wrong = {"answered": 1.0, "unsupported": 1.0, "wrong_unhedged": 1.0}
+    refused = {"unanswerable": float(not due), "declined": float(bool(due))}
+    return _wording(sample, "") | counted | wrong | refused
+
+
+TASK = Task(
+    name="support",
+    summary="are customers' questions answered rightly, from the right article, or declined?",
+    data="demo:support#test",
+    metrics=(
+        facts.METRIC, answer_f1.METRIC,
+        refusal.PRECISION, refusal.RECALL, refusal.F1,
+        citations.PRECISION, citations.RECALL,
+        unsupported.METRIC, wrong_unhedged.METRIC,
+    ),
+    systems=("quote", "base", "lora"),
+    packages=("app/support", "app/knowledge"),
+    read=read,
+    build=build,
+    score=score,
+)  # fmt: skip

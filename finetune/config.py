@@ -1,0 +1,145 @@
+"""TrainConfig: everything a run is made of, strict and typed; hardware is Accelerate's business.
+
+`finetune/configs/*.yaml` shows every key. `--set group.key=value` overrides one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from app.core.config import Strict
+from app.core.errors import ConfigError
+from app.core.prompt import DEFAULT
+
+
+class Run(Strict):
+    """Where the run goes."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.{}-]*$")
+    """Folder under out_dir; `{time}` becomes the time of the start, for runs that never collide."""
+    out_dir: Path = Path("runs")
+    seed: int = Field(17, ge=0)
+    """Of initial adapter weights, row order and dropout."""
+
+
+class Model(Strict):
+    """The frozen base."""
+
+    path: str
+    """Model reference: a folder or org/name[@revision]."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen weights; `auto` lets a one-second probe choose. LoRA weights are float32."""
+
+
+class Adapter(Strict):
+    """What is trained (LoRA: Hu et al. 2021)."""
+
+    method: Literal["lora"] = "lora"
+    rank: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    """The update is scaled by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: Literal["all-linear"] | list[str] = "all-linear"
+    """Names of the layers that get an adapter, e.g. [q_proj, v_proj]."""
+    init_from: Path | None = None
+    """Adapter to go on from: a release folder or a run folder; rank and targets must be its own."""
+
+
+class Data(Strict):
+    """What it learns from."""
+
+    train: list[str] = Field(min_length=1)
+    """Data references, read in this order and joined."""
+    dev: list[str] = Field(default_factory=list)
+    """Data references; the best checkpoint on them is kept, the temperature is fitted on them."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Our field name -> the file's column, e.g. {text: sentence}; for files only."""
+    max_tokens: int = Field(128, ge=8)
+    """Longer texts are cut (classification) or left out and counted (sft)."""
+    limit: int | None = Field(None, ge=1)
+    """At most so many rows of each training reference, a seeded sample."""
+    dev_limit: int | None = Field(None, ge=1)
+    exclude_overlap_with: list[str] = Field(default_factory=list)
+    """Training rows that share a text or a 13-gram with these references are left out."""
+    prompt: str = DEFAULT
+    """sft: the template that renders passages and question, name/version."""
+
+
+class Optim(Strict):
+    """AdamW."""
+
+    lr: float = Field(gt=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: float = Field(0.06, ge=0, lt=1)
+    """Share of the steps in which the rate rises to `lr`."""
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+
+
+class Loop(Strict):
+    """How long, in which batches."""
+
+    epochs: float | None = Field(None, gt=0)
+    max_steps: int | None = Field(None, ge=1)
+    """Optimiser steps; either this or epochs."""
+    global_batch: int = Field(32, ge=1)
+    """Rows for one optimiser step, over all processes."""
+    device_batch: int = Field(32, ge=1)
+    """Rows that one process handles at once; the rest is accumulated."""
+    eval_every: int = Field(100, ge=1)
+    """Steps between two looks at dev; the last step is always looked at."""
+    save_every: int = Field(100, ge=1)
+    """Steps between two checkpoints: a multiple of eval_every where there is dev data."""
+
+
+class TrainConfig(Strict):
+    """One training run."""
+
+    run: Run
+    task: Literal["classification", "sft"]
+    model: Model
+    adapter: Adapter = Adapter()
+    data: Data
+    optim: Optim
+    loop: Loop
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainConfig:
+        if (self.loop.epochs is None) == (self.loop.max_steps is None):
+            raise ValueError("loop: set either epochs or max_steps")
+        if self.data.dev and self.loop.save_every % self.loop.eval_every:
+            raise ValueError(
+                f"loop: save_every ({self.loop.save_every}) must be a multiple of eval_every "
+                f"({self.loop.eval_every}), or the best checkpoint on dev is not kept"
+            )
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.run.out_dir / self.run.name
+
+
+def accumulation(loop: Loop, processes: int) -> int:
+    """Batches to accumulate for one step: global_batch / (device_batch x processes).
+
+    Raises ConfigError, naming all three, where that is not a whole number.
+    """
+    at_once = loop.device_batch * processes
+    if loop.global_batch % at_once:
+        raise ConfigError(
+            f"loop.global_batch {loop.global_batch} is not a multiple of loop.device_batch "
+            f"{loop.device_batch} x {processes} processes = {at_once}: change one of the three"
+        )
+    return loop.global_batch // at_once
+
+
+def with_time(config: TrainConfig) -> TrainConfig:
+    """`config` with `{time}` in the run's name replaced by the time, to the second, in UTC."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    name = config.run.name.replace("{time}", stamp)
+    return config.model_copy(update={"run": config.run.model_copy(update={"name": name})})

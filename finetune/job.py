@@ -1,0 +1,80 @@
+"""What a task hands to the engine: a Trainer that is ready, and what to write down about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from app.core import data
+from app.core.errors import ConfigError
+from app.core.files import read_json
+from app.core.release import ADAPTER_FILE
+from app.models import adapters, references
+from app.models.weights import Weights
+from finetune.config import Adapter, TrainConfig
+from finetune.runs import RunFolder
+
+
+class Order(NamedTuple):
+    """What a task is given."""
+
+    config: TrainConfig
+    run: RunFolder
+    accumulate: int
+    """Batches for one optimiser step, on each process."""
+
+
+@dataclass
+class Job:
+    """A run that is ready to start."""
+
+    trainer: Any
+    """A transformers.Trainer over a PeftModel."""
+    card: adapters.Card
+    """Goes into the adapter's file."""
+    learnt: list[str]
+    """User texts and answers of the training rows: their fingerprints are kept."""
+    measure: Callable[[], dict[str, Any]]
+    """Called after training: {"calibration": {...}, "dev": {metric: value}} for run.json."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """For run.json from the start: rows read, used and left out, dtype, ..."""
+
+
+def base_weights(config: TrainConfig, run: RunFolder) -> Weights:
+    """The frozen base: that of the run being resumed, of the adapter gone on from, else by name."""
+    known = run.record.get("base", {}).get("sha256")
+    if known is None and config.adapter.init_from is not None:
+        known = adapters.read_card(adapter_folder(config.adapter.init_from)).base.sha256
+    return references.resolve(config.model.path, sha256=known)
+
+
+def adapter_folder(path: Path) -> Path:
+    """The adapter in a run folder or a release folder."""
+    return path / "adapter" if (path / "adapter" / ADAPTER_FILE).is_file() else path
+
+
+def starting_card(adapter: Adapter, weights: Weights, prompt_version: str) -> adapters.Card | None:
+    """The card of the adapter to go on from, checked; None where the run starts afresh.
+
+    Raises NotFound (no adapter there), Mismatch (another base or prompt), ConfigError (another rank).
+    """
+    if adapter.init_from is None:
+        return None
+    folder = adapter_folder(adapter.init_from)
+    card = adapters.read_card(folder)
+    adapters.check(card, weights, prompt_version)
+    saved = read_json(folder / adapters.CONFIG_FILE)
+    for ours, theirs in (("rank", "r"), ("alpha", "lora_alpha")):
+        if getattr(adapter, ours) != saved[theirs]:
+            raise ConfigError(
+                f"adapter.{ours} is {getattr(adapter, ours)}, but {folder} was trained with "
+                f"{saved[theirs]}: set adapter.{ours}={saved[theirs]}"
+            )
+    return card
+
+
+def data_record(refs: Sequence[str]) -> dict[str, str]:
+    """sha256 of each data reference."""
+    return {ref: data.sha256_of(ref) for ref in refs}

@@ -1,0 +1,141 @@
+"""The run folder `runs/<name>/`: opened for one writer at a time, never overwritten once finished.
+
+    config.yaml       the resolved config; the run is repeated from it
+    run.json          what it was made of and what came out; "finished": true at the very end
+    fingerprints.bin  hashes of user texts and answers it learnt from
+    metrics.jsonl     one line a log or look at dev
+    adapter/          adapter_model.safetensors, adapter_config.json, README.md
+    checkpoints/      for --resume; they hold pickles: never published, never loaded from elsewhere
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from pathlib import Path
+from typing import Any, TextIO
+
+from app.core import config as configs
+from app.core.errors import InputError
+from app.core.files import read_json, writable, write_json, write_jsonl
+from app.core.provenance import git, machine, now, versions
+from finetune.config import TrainConfig
+
+CONFIG, RECORD, METRICS = "config.yaml", "run.json", "metrics.jsonl"
+_TIMING = ("_runtime", "_per_second", "total_flos")
+
+
+class RunFolder:
+    """A run folder that this process holds until it ends; the lock goes with the process."""
+
+    def __init__(self, path: Path, lock: TextIO | None, record: dict[str, Any]) -> None:
+        self.path = path
+        self.record = record
+        self._lock = lock
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the trainer keeps its checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        """The trained adapter."""
+        return self.path / "adapter"
+
+    def update(self, **values: Any) -> None:
+        """Add `values` to run.json, atomically; only the main process (which holds the lock) writes."""
+        self.record |= values
+        if self._lock is not None:
+            write_json(self.path / RECORD, self.record)
+
+    def log(self, history: list[dict[str, Any]]) -> None:
+        """Write metrics.jsonl anew, without timings, so that equal runs leave equal files."""
+        kept = [{k: v for k, v in row.items() if not k.endswith(_TIMING)} for row in history]
+        if self._lock is not None:
+            write_jsonl(self.path / METRICS, kept)
+
+
+def open_run(config: TrainConfig, *, resume: bool, main_process: bool = True) -> RunFolder:
+    """Take the run folder of `config`, or go on in it.
+
+    Raises InputError for a folder that is running, finished, half done without `resume`, made with
+    another config, or not writable. Other processes than the main one take no lock and write nothing.
+    """
+    folder = config.folder
+    if not main_process:
+        return RunFolder(folder, None, {})
+    writable(folder)
+    lock = _locked(folder)
+    record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+    _refuse(folder, record, resume)
+    if resume and (folder / CONFIG).is_file():
+        _same_config(config, folder / CONFIG)
+    else:
+        record = {"task": config.task, "seed": config.run.seed, "started": now()}
+    configs.save(config, folder / CONFIG)
+    run = RunFolder(folder, lock, record)
+    run.update(finished=False, git=git(), versions=versions(), machine=machine())
+    return run
+
+
+def last_checkpoint(run: RunFolder) -> Path | None:
+    """The newest whole checkpoint; None where there is none.
+
+    The trainer writes trainer_state.json last: a folder without a whole one was cut short by a kill
+    and is removed.
+    """
+    found = sorted(run.checkpoints.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    for folder in reversed(found):
+        try:
+            read_json(folder / "trainer_state.json")
+            return folder
+        except InputError:
+            shutil.rmtree(folder)
+    return None
+
+
+def _locked(folder: Path) -> TextIO:
+    lock = (folder / ".lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise InputError(
+            f"{folder} is being written by another run; wait for it, or train beside it with "
+            f"--set run.name=OTHER"
+        ) from error
+    return lock
+
+
+def _refuse(folder: Path, record: dict[str, Any], resume: bool) -> None:
+    if record.get("finished"):
+        raise InputError(
+            f"{folder} holds a finished run; train beside it with --set run.name=OTHER "
+            f"(or run.name={{time}}), or remove the folder"
+        )
+    begun = any((folder / "checkpoints").glob("checkpoint-*"))
+    if begun and not resume:
+        raise InputError(
+            f"{folder} holds a run that was stopped; go on with it by --resume, or train beside it "
+            f"with --set run.name=OTHER"
+        )
+
+
+def _same_config(config: TrainConfig, path: Path) -> None:
+    saved = configs.load(TrainConfig, path)
+    if saved == config:
+        return
+    now_, then = _flat(config.model_dump(mode="json")), _flat(saved.model_dump(mode="json"))
+    changed = [f"{key} was {then[key]!r}, is {now_[key]!r}" for key in then if then[key] != now_[key]]
+    raise InputError(
+        f"--resume: {path} was made with another config ({'; '.join(changed)}); resume with "
+        f"--config {path}, or train anew with --set run.name=OTHER"
+    )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict) and key != "columns"
+        flat |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat

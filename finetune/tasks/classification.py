@@ -1,0 +1,168 @@
+"""Text -> one of k labels: LoRA and a linear head on any encoder or decoder of the Hub.
+
+Texts are prepared as the product prepares them (app.core.textprep), so that training, evaluation and
+the page read the same. The best checkpoint on dev by accuracy is kept; a temperature is fitted there.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from sklearn.metrics import accuracy_score, f1_score
+from transformers import Trainer, TrainingArguments
+
+from app.core import data, textprep
+from app.core.errors import InputError, nearest
+from app.core.kinds import Labelled
+from app.models import adapters, classifier
+from app.models.batching import pad_right
+from finetune import overlap
+from finetune.calibrate import log_loss, temperature
+from finetune.config import TrainConfig
+from finetune.job import Job, Order, adapter_folder, base_weights, starting_card
+from finetune.trainer import Repeatable, arguments, frozen_dtype
+
+PROMPT_VERSION = f"sentiment/{textprep.VERSION}"
+
+
+class ClassifierTrainer(Repeatable, Trainer):  # type: ignore[misc]
+    """transformers.Trainer with rows in a repeatable order."""
+
+
+def build(order: Order) -> Job:
+    """Read the data, load base and adapter, make the Trainer. Raises AppErrors for bad input."""
+    config = order.config
+    train, dev, counts = read(config)
+    weights = base_weights(config, order.run)
+    start = starting_card(config.adapter, weights, PROMPT_VERSION)
+    labels = _labels(train, dev, start)
+    dtype = frozen_dtype(config)
+    model, tokenizer = classifier.build(weights, labels, dtype=dtype)
+    sets = [features(rows, labels, tokenizer, config.data.max_tokens) for rows in (train, dev)]
+    trainer = _trainer(order, _attach(config, model), tokenizer.pad_token_id, *sets)
+    card = adapters.Card(
+        kind="classifier", base=weights.record(), prompt_version=PROMPT_VERSION, labels=labels
+    )
+    learnt = [text for row in train for text in (row.text, textprep.prepare(row.text))]
+    record = {"rows": counts, "frozen_dtype": dtype}
+    return Job(trainer, card, learnt, lambda: _measure(trainer), record)
+
+
+def read(config: TrainConfig) -> tuple[list[Labelled], list[Labelled], dict[str, Any]]:
+    """(train, dev, counts): rows that share a text or 13-gram with a named test set are left out."""
+    group = config.data
+    known = overlap.known_texts(group.exclude_overlap_with)
+    train: list[Labelled] = []
+    counts: dict[str, Any] = {}
+    for ref in group.train:
+        rows = _sample(_rows(ref, group.columns), group.limit, config.run.seed)
+        kept = [row for row in rows if not overlap.shares([row.text], known)]
+        counts[ref] = {"read": len(rows), "overlap_left_out": len(rows) - len(kept)}
+        train += kept
+    if not train:
+        raise InputError(f"no training rows left of {', '.join(group.train)}: all overlap with test")
+    dev = [row for ref in group.dev for row in _rows(ref, group.columns)]
+    dev = _sample(dev, group.dev_limit, config.run.seed)
+    return train, dev, {"train": counts, "used": len(train), "dev": len(dev)}
+
+
+def features(rows: Sequence[Labelled], labels: list[str], tokenizer: Any, max_tokens: int) -> Dataset:
+    """A data set of input_ids (T,) and labels (an index into `labels`)."""
+    texts = [textprep.prepare(row.text) for row in rows]
+    ids = tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"] if texts else []
+    return Dataset.from_dict(
+        {
+            # GPT-2 makes no token of an empty text; the pad token stands for it, attended to
+            "input_ids": [row or [tokenizer.pad_token_id] for row in ids],
+            "labels": [labels.index(row.label) for row in rows],
+        }
+    )
+
+
+def _rows(ref: str, columns: dict[str, str]) -> list[Labelled]:
+    own = data.parse_ref(ref).scheme in ("file", "hub")
+    return data.classification(ref, columns if own else None)
+
+
+def _sample(rows: list[Labelled], limit: int | None, seed: int) -> list[Labelled]:
+    return rows if limit is None or limit >= len(rows) else random.Random(seed).sample(rows, limit)
+
+
+def _labels(
+    train: Sequence[Labelled], dev: Sequence[Labelled], start: adapters.Card | None
+) -> list[str]:
+    """The labels in the order of the logits: those of the adapter gone on from, else the sorted ones.
+
+    Raises InputError for a label that is not among them, with the row that has it.
+    """
+    labels = (start.labels if start else None) or sorted({row.label for row in train})
+    if len(labels) < 2:
+        raise InputError(f"expected two labels or more in the training data, found {labels}")
+    for row in (*train, *dev):
+        if row.label not in labels:
+            raise InputError(
+                f"row {row.id} has the label {row.label!r}.{nearest(row.label, labels)} Expected one "
+                f"of {', '.join(labels)}"
+            )
+    return labels
+
+
+def _attach(config: TrainConfig, model: classifier.PooledClassifier) -> Any:
+    adapter = config.adapter
+    return classifier.attach_lora(
+        model,
+        rank=adapter.rank,
+        alpha=adapter.alpha,
+        dropout=adapter.dropout,
+        targets=adapter.targets,
+        init_from=adapter_folder(adapter.init_from) if adapter.init_from else None,
+    )
+
+
+def _trainer(order: Order, model: Any, pad: int, train: Dataset, dev: Dataset) -> ClassifierTrainer:
+    options = arguments(order.config, order.run, order.accumulate)
+    options["remove_unused_columns"] = False
+    if len(dev):
+        options |= {"metric_for_best_model": "accuracy", "greater_is_better": True}
+
+    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        padded = pad_right([row["input_ids"] for row in rows], pad)
+        return {**padded, "labels": torch.tensor([row["labels"] for row in rows])}
+
+    return ClassifierTrainer(
+        model=model,
+        args=TrainingArguments(**options),
+        data_collator=collate,
+        train_dataset=train,
+        eval_dataset=dev if len(dev) else None,
+        compute_metrics=lambda pred: scores(pred.predictions, pred.label_ids),
+    )
+
+
+def scores(logits: Any, gold: Any) -> dict[str, float]:
+    """accuracy and macro_f1. logits: (n, k); gold: (n,)."""
+    said = np.argmax(logits, axis=1)
+    return {
+        "accuracy": float(accuracy_score(gold, said)),
+        "macro_f1": float(f1_score(gold, said, average="macro")),
+    }
+
+
+def _measure(trainer: ClassifierTrainer) -> dict[str, Any]:
+    if trainer.eval_dataset is None:
+        return {"calibration": {"temperature": 1.0}, "dev": {}}
+    found = trainer.predict(trainer.eval_dataset)
+    logits, gold = np.asarray(found.predictions, dtype=np.float64), np.asarray(found.label_ids)
+    fitted = temperature(logits, gold)
+    dev = {
+        **scores(logits, gold),
+        "log_loss": log_loss(logits, gold),
+        "log_loss_calibrated": log_loss(logits / fitted, gold),
+        "n": len(gold),
+    }
+    return {"calibration": {"temperature": fitted}, "dev": dev}

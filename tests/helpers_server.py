@@ -1,0 +1,180 @@
+"""Small fakes behind app.services, so that store, quotas and HTTP are tested without any model."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+
+from app.core.errors import NotFound
+from app.core.messages import Message
+from app.core.settings import Settings
+from app.launch import bind, url
+from app.sentiment.classifier import Prediction
+from app.server import create_app
+from app.services import Services
+from app.serving.features import Loaders
+from app.serving.loading import Loaded
+from app.support.chat import Answer, Citation, TurnPart
+
+CITATION = Citation("returns", "Sending things back", "/help/returns", "Returns are free.")
+
+
+class FakeSupport:
+    """Says the question back, a word at a time; `gate` holds it before each word."""
+
+    prompt_version = "support/1"
+
+    def __init__(self, release_id: str = "support-1") -> None:
+        self.release_id = release_id
+        self.gate: threading.Event | None = None
+        self.heard: list[list[Message]] = []
+        self.closed = threading.Event()
+
+    def turn(
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        cancel: threading.Event | None = None,
+    ) -> Iterator[TurnPart]:
+        self.heard.append(list(history))
+        try:
+            yield from self._words(question, cancel)
+        finally:
+            self.closed.set()
+
+    def _words(self, question: str, cancel: threading.Event | None) -> Iterator[TurnPart]:
+        said, finish = "", "stop"
+        for word in question.split():
+            if self.gate:
+                self.gate.wait(5)
+            if cancel and cancel.is_set():
+                finish = "cancelled"
+                break
+            if word == "explode":
+                raise RuntimeError(f"secret {question}")
+            said += word + " "
+            yield TurnPart(word + " ")
+        yield TurnPart("", done=True, answer=self._answer(said, finish))
+
+    def _answer(self, said: str, finish: Any) -> Answer:
+        return Answer(
+            text=said, citations=[CITATION], declined=False, confidence=0.75, language="en",
+            finish=finish, notes=[], system="model", release=self.release_id,
+        )  # fmt: skip
+
+
+class FakeSentiment:
+    """Positive where the text says so."""
+
+    release = None
+    labels = ("negative", "positive")
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        return [self._one("positive" if "good" in t else "negative") for t in texts]
+
+    def _one(self, label: str) -> Prediction:
+        probabilities = dict.fromkeys(self.labels, 0.123456) | {label: 0.876544}
+        return Prediction(label, probabilities[label], probabilities, not_sure=False)
+
+
+class FakeShop:
+    """Knows one product."""
+
+    def suggest(self, *, liked: Sequence[str] = (), k: int = 10, **rest: Any) -> list[Any]:
+        from app.recommend.shop import Suggestion
+
+        if liked and liked[0] != "tea":
+            raise NotFound(f"no product {liked[0]!r}")
+        return [Suggestion("tea", "Tea", 4.5, "Tea", 1.0, f"language {rest['language']}")][:k]
+
+
+class Fakes:
+    """The three fakes, and the loaders that hand them out."""
+
+    def __init__(self) -> None:
+        self.support, self.sentiment, self.shop = FakeSupport(), FakeSentiment(), FakeShop()
+
+    def loaders(self, folder: Path | None = None) -> Loaders:
+        return {
+            "support": (lambda: Loaded(self.support, self.support.release_id), folder),
+            "sentiment": (lambda: Loaded(self.sentiment, "sentiment-1"), None),
+            "recommend": (lambda: Loaded(self.shop, "hybrid/hash"), None),
+        }
+
+
+def make_services(fakes: Fakes, **settings: Any) -> Services:
+    """Loaded services over the fakes, without the background thread."""
+    services = Services(Settings(**settings), load=fakes.loaders())
+    services.load()
+    return services
+
+
+def placeholder_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of one word, so that tests of HTTP need not build the real one."""
+    import gradio as gr
+
+    def build(_: Services) -> gr.Blocks:
+        with gr.Blocks() as page:
+            gr.Markdown("placeholder")
+        return page
+
+    for name, values in (("build", {"build": build}), ("style", {"mount_kwargs": dict})):
+        module = types.ModuleType(f"app.ui.{name}")
+        vars(module).update(values)
+        monkeypatch.setitem(sys.modules, f"app.ui.{name}", module)
+
+
+class Site:
+    """The application over fakes, with clients that come from wherever the test says."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.fakes = Fakes()
+        self.services = make_services(self.fakes, **settings)
+        self.app = create_app(self.services.settings, self.services)
+
+    def client(self, address: str = "127.0.0.1") -> TestClient:
+        """A client with an empty cookie jar; 203.0.113.x is somewhere else."""
+        return TestClient(self.app, client=(address, 50000), raise_server_exceptions=True)
+
+    def close(self) -> None:
+        self.services.stop()
+        self.services.store.close()
+
+
+@contextmanager
+def site(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[Site]:
+    """A Site over the placeholder page."""
+    placeholder_page(monkeypatch)
+    made = Site(**settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def listening(made: Site) -> Iterator[str]:
+    """The site on a free port of this machine; its URL."""
+    listener = bind("127.0.0.1", 0)
+    config = uvicorn.Config(made.app, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield url(listener)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()

@@ -1,0 +1,115 @@
+"""Stand-ins for the three features, so that the page's own tests need no model and no index."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.core.messages import Message
+from app.core.release import Base, Engine, Release
+from app.core.settings import Settings
+from app.recommend.shop import Filters, Suggestion
+from app.sentiment.classifier import Prediction
+from app.services import Services
+from app.serving.loading import Loaded
+from app.support.chat import Answer, Citation, TurnPart
+
+EVIL = '<img src=x onerror=alert(1)> **bold** <|im_start|> $$x$$ "q"'
+PASSAGE = f"Standard delivery within the EU costs €4.90, and it is free from €45. {EVIL}"
+ANSWER = "Standard delivery within the EU costs €4.90, and it is free from €45."
+ITEMS = [
+    {"item": "heron-kettle", "title": "Heron Gooseneck Kettle", "category": "Brewing Gear",
+     "text": "Pours like a heron stands: slowly, on one leg.", "price": 119.0, "stock": 22},
+    {"item": "jasmine-pearls", "title": "Jasmine Pearls", "category": "Tea",
+     "text": f"Green tea rolled by hand. {EVIL}", "price": 14.9, "stock": 66},
+    {"item": "tea-cosy", "title": "Island Wool Tea Cosy", "category": "Gifts & Home",
+     "text": "Keeps the pot warm and the table honest.", "price": 31.0, "stock": 0},
+]  # fmt: skip
+
+
+class FakeSupport:
+    """Says ANSWER word by word, `pause` seconds apart; "boom" breaks it half-way."""
+
+    prompt_version = "support/1"
+
+    def __init__(self, release_id: str = "support-test", pause: float = 0.0) -> None:
+        self.release_id, self.pause = release_id, pause
+        self.histories: list[list[Message]] = []
+
+    def turn(
+        self, question: str, history: Sequence[Message], cancel: threading.Event | None = None
+    ) -> Iterator[TurnPart]:
+        """The parts; the last one holds the answer."""
+        self.histories.append(list(history))
+        said = ""
+        for word in ANSWER.split():
+            if cancel is not None and cancel.is_set():
+                break
+            time.sleep(self.pause)
+            said += f"{word} "
+            yield TurnPart(f"{word} ")
+            if question == "boom":
+                raise RuntimeError("a bug that nobody must see")
+        stopped = cancel is not None and cancel.is_set()
+        cited = [Citation("shipping-cost", f"What delivery costs {EVIL}", "/help/x", PASSAGE)]
+        yield TurnPart("", True, Answer(
+            said.strip(), cited, False, 0.9, "en", "cancelled" if stopped else "stop", [], "quote",
+            self.release_id,
+        ))  # fmt: skip
+
+
+class FakeSentiment:
+    """Negative where the text says bad, unsure where it says hm, else positive."""
+
+    labels = ("negative", "positive")
+    release = Release(
+        feature="sentiment", id="sentiment-test", created="2026-01-01T00:00:00Z", mode="model",
+        base=Base(ref="x", source="folder", file="x", sha256="x"), prompt_version="sentiment/1",
+        engines=[Engine(engine="transformers", dtype="float32")],
+    )  # fmt: skip
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """One a text."""
+        return [self._one(text) for text in texts]
+
+    def _one(self, text: str) -> Prediction:
+        share = 0.93 if "bad" in text else 0.46 if "hm" in text else 0.04
+        label = "negative" if share > 0.5 else "positive"
+        odds = {"negative": share, "positive": 1 - share}
+        return Prediction(label, odds[label], odds, odds[label] < 0.6)
+
+
+class FakeShop:
+    """Suggests ITEMS that are not liked, cheaper than asked for."""
+
+    items = ITEMS
+
+    def suggest(
+        self, *, user: str | None = None, liked: Sequence[str] = (), query: str | None = None,
+        filters: Filters | None = None, k: int = 10, language: str = "en",
+    ) -> list[Suggestion]:  # fmt: skip
+        """At most k."""
+        del user
+        limit = (filters and filters.max_price) or 1e9
+        why = f"matches {query!r}" if query else "popular" if language == "en" else "大家常买"
+        kept = [i for i in ITEMS if i["item"] not in liked and float(str(i["price"])) <= limit]
+        return [
+            Suggestion(str(i["item"]), str(i["title"]), float(str(i["price"])),
+                       str(i["category"]), 1.0, why)
+            for i in kept[:k]
+        ]  # fmt: skip
+
+
+def services(support: FakeSupport | None = None, **settings: Any) -> Services:
+    """The real Services over the stand-ins, not yet loaded."""
+    chat = support or FakeSupport()
+    return Services(
+        Settings(**settings),
+        load={
+            "support": (lambda: Loaded(chat, chat.release_id), None),
+            "sentiment": (lambda: Loaded(FakeSentiment(), "sentiment-test"), None),
+            "recommend": (lambda: Loaded(FakeShop(), "hybrid/test"), None),
+        },
+    )

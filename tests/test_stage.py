@@ -1,0 +1,112 @@
+"""A staged Space holds what the app needs and nothing else, and boots from its folder alone."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from app.core.errors import InputError
+from app.core.files import ROOT, write_text
+from deploy import check, manifest
+from deploy.stage import stage
+
+SOMETIMES = {"pyarrow", "datasets", "scikit-learn"}
+"""Imported inside functions that a Space never calls: parquet files and the Hub's data sets."""
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `python -m deploy stage` writes."""
+    return stage(tmp_path_factory.mktemp("stage") / "space")
+
+
+def third_party() -> set[str]:
+    """Distributions that the product imports anywhere."""
+    owners = packages_distributions()
+    names: set[str] = set()
+    for path in (ROOT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    ours = sys.stdlib_module_names | {"app"}
+    return {canonicalize_name(owner) for name in names - ours for owner in owners[name]}
+
+
+def test_the_pins_cover_everything_that_the_product_imports() -> None:
+    pinned = {pin.partition("==")[0] for pin in manifest.pins()}
+    assert third_party() - SOMETIMES <= pinned
+
+
+def test_pins_name_no_local_build_and_no_training_library() -> None:
+    pins = manifest.pins()
+    assert not [pin for pin in pins if "+" in pin or "/" in pin]
+    assert not {"trl", "pytest", "matplotlib"} & {pin.partition("==")[0] for pin in pins}
+
+
+def test_a_space_holds_the_product_its_releases_and_their_weights(space: Path) -> None:
+    names = {path.name for path in space.iterdir()}
+    assert names == {
+        ".gitattributes", "LICENSE", "NOTICE", "README.md", "app", "brief.yaml",
+        "requirements.txt", "serve.py", "weights",
+    }  # fmt: skip
+    weights = {path.name for path in (space / "weights").iterdir()}
+    assert weights == {base.ref.replace("/", "--") for base in manifest.bases()}
+    assert not list(space.rglob("samples*.jsonl"))
+    assert not list(space.rglob("*.pyc"))
+
+
+def test_the_front_matter_pins_the_gradio_that_is_installed(space: Path) -> None:
+    matter = check.check_files(space)
+    assert f"gradio=={matter.sdk_version}" in (space / "requirements.txt").read_text()
+    assert matter.python_version == "3.12"
+
+
+def test_staging_into_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine.txt", "keep")
+    with pytest.raises(InputError, match=r"is not empty"):
+        stage(tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("app/x.pkl", "x", r"must not be published"),
+        ("app/x.py", "TOKEN = 'hf_" + "a" * 34 + "'", r"looks like a token"),
+        ("var/frontdesk.db", "x", r"databases hold people"),
+    ],
+)
+def test_a_pickle_a_token_or_a_database_fails_the_check(
+    space: Path, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    for kept in ("README.md", "requirements.txt", "serve.py"):
+        write_text(tmp_path / kept, (space / kept).read_text())
+    write_text(tmp_path / name, content)
+    with pytest.raises(check.CheckFailed, match=message):
+        check.check_files(tmp_path)
+
+
+def test_a_folder_that_is_no_space_is_bad_input(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy", "check", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "is no staged Space" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_space_installs_boots_and_answers_from_its_folder_alone(space: Path) -> None:
+    result = check.check(space)
+    assert result["citations"]
+    assert "30" in result["answer"]

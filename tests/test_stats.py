@@ -1,0 +1,169 @@
+"""Intervals, paired tests and sample sizes of eval.stats, worked by hand where that is possible."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval.metrics import refusal
+from eval.stats import Units, difference, interval, mcnemar, mean, n_needed, permutation, sign_flip
+
+
+def column(*values: float) -> Units:
+    return np.array(values, dtype=np.float64).reshape(-1, 1)
+
+
+def coins(n: int, heads: int) -> Units:
+    return column(*[1.0] * heads, *[0.0] * (n - heads))
+
+
+def test_an_interval_holds_its_value_and_is_seeded() -> None:
+    units = coins(100, 80)
+    found = interval(units)
+    assert found.value == pytest.approx(0.8)
+    assert found.low < 0.8 < found.high
+    assert found.n == 100
+    assert interval(units) == found
+    assert interval(units, seed=18) != found
+
+
+def test_the_interval_of_a_share_is_near_the_normal_one() -> None:
+    # 400 of 500: standard error sqrt(.8 * .2 / 500) = 0.0179, so 0.8 -+ 0.035.
+    found = interval(coins(500, 400))
+    assert found.low == pytest.approx(0.765, abs=0.004)
+    assert found.high == pytest.approx(0.835, abs=0.004)
+
+
+def test_all_right_gets_the_exact_bound_of_clopper_and_pearson() -> None:
+    # With 0 wrong of n the two-sided 95 % bound on the share of wrong is 1 - 0.025 ** (1 / n).
+    found = interval(coins(100, 100))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.025 ** (1 / 100))
+
+
+def test_all_wrong_mirrors_all_right() -> None:
+    found = interval(coins(100, 0))
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 100))
+
+
+def test_one_sample_says_almost_nothing() -> None:
+    found = interval(column(1.0))
+    assert found.low == pytest.approx(0.025)
+    assert found.n == 1
+
+
+def test_a_statistic_that_no_resample_moves_is_not_certain() -> None:
+    # F1 is 1 in every resample though the rows differ; the bound is that of 0 wrong in 40.
+    units = np.array([[1.0, 1.0]] * 20 + [[0.0, 0.0]] * 20)
+    found = interval(units, refusal.f1)
+    assert found.value == 1.0
+    assert found.low == pytest.approx(0.025 ** (1 / 40), abs=1e-9)
+
+
+def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(5)
+    hits = 0
+    for trial in range(300):
+        found = interval(column(*draw.beta(4, 1, size=60)), seed=trial, resamples=400)
+        hits += found.low <= 0.8 <= found.high
+    # 300 trials at 95 %: fewer than 270 has a chance of 1 in 10,000, were the intervals exact.
+    assert 270 <= hits <= 299
+
+
+def test_a_paired_difference_is_narrower_than_two_intervals_apart() -> None:
+    a, b = coins(200, 150), coins(200, 140)  # the same 140 right, 10 more in a
+    found = difference(a, b)
+    assert found.value == pytest.approx(0.05)
+    assert found.low > 0
+    assert interval(a).low < interval(b).high  # apart, the two cannot be told from each other
+
+
+def test_swapping_the_systems_turns_the_difference_round() -> None:
+    a, b = coins(80, 60), column(*([0.0] * 30 + [1.0] * 50))
+    one, two = difference(a, b), difference(b, a)
+    assert one.value == pytest.approx(-two.value)
+    assert one.p == two.p
+
+
+def test_no_difference_in_any_sample_still_has_a_width() -> None:
+    # 0 of 100 differ: with one-sided 95 % at most 1 - 0.05 ** 0.01 = 2.95 % of all samples do.
+    same = coins(100, 70)
+    found = difference(same, same, confidence=0.90)
+    assert (found.value, found.p, found.test) == (0.0, 1.0, "no sample differs")
+    assert found.high == pytest.approx(1 - 0.05 ** (1 / 100))
+    assert found.low == pytest.approx(-found.high)
+
+
+def test_systems_over_other_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        difference(coins(5, 2), coins(6, 2))
+
+
+def test_mcnemar_is_the_binomial_test_on_the_samples_that_changed() -> None:
+    # 6 gained, 0 lost: 2 * (1/2) ** 6 = 1/32. 4 gained, 1 lost: 2 * (5 + 1) / 32 = 0.375.
+    assert mcnemar(6, 0) == pytest.approx(1 / 32)
+    assert mcnemar(4, 1) == pytest.approx(0.375)
+    assert mcnemar(3, 3) == 1.0
+    assert mcnemar(0, 0) == 1.0
+
+
+def test_scores_of_zero_and_one_are_tested_by_mcnemar() -> None:
+    a, b = coins(20, 16), coins(20, 10)
+    found = difference(a, b)
+    assert found.test == "McNemar"
+    assert found.p == pytest.approx(1 / 32)
+
+
+def test_sign_flip_is_exact_on_few_samples() -> None:
+    # Four differences, all +0.1: of 16 sign patterns 1 is as high and 1 as low, so p = 2/16.
+    assert sign_flip(np.full(4, 0.1), seed=1, resamples=2000) == pytest.approx(2 / 16)
+
+
+def test_graded_scores_are_tested_by_sign_flip() -> None:
+    a, b = column(0.9, 0.8, 0.7, 0.6), column(0.8, 0.6, 0.4, 0.2)
+    found = difference(a, b)
+    assert found.test == "sign-flip"
+    assert found.p == pytest.approx(2 / 16)
+
+
+def test_permutation_of_a_mean_is_the_sign_flip() -> None:
+    draw = np.random.default_rng(3)
+    a, b = column(*draw.random(8)), column(*draw.random(8))
+    swapped = permutation(a, b, mean, seed=1, resamples=2000)
+    assert swapped == pytest.approx(sign_flip((a - b)[:, 0], seed=1, resamples=2000))
+
+
+def test_f1_is_compared_by_permutation_over_whole_rows() -> None:
+    gold = [1.0] * 20 + [0.0] * 20
+    good = np.column_stack([gold, gold])
+    none = np.column_stack([gold, [0.0] * 40])
+    found = difference(good, none, refusal.f1)
+    assert found.test == "permutation"
+    assert found.value == 1.0
+    assert found.p < 0.01
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40))
+def test_an_interval_never_leaves_the_range_of_the_scores(scores: list[float]) -> None:
+    found = interval(column(*scores), resamples=200)
+    assert -1e-9 <= found.low <= found.value + 1e-9
+    assert found.value - 1e-9 <= found.high <= 1 + 1e-9
+    assert not math.isnan(found.low + found.high)
+
+
+def test_the_needed_n_is_that_of_the_textbook() -> None:
+    # One-sided 5 %, power 80 %: ((1.645 + 0.842) * sd / gap) ** 2; sd = 0.4, gap 0.05 -> 396.
+    n, sd = 100, 0.4
+    assert n_needed(n, sd / math.sqrt(n), 0.05, alpha=0.05, power=0.8) == 396
+
+
+def test_the_needed_n_does_not_hang_on_the_n_at_hand() -> None:
+    few = n_needed(50, 0.4 / math.sqrt(50), 0.05, alpha=0.05, power=0.8)
+    many = n_needed(500, 0.4 / math.sqrt(500), 0.05, alpha=0.05, power=0.8)
+    assert few == many
