@@ -1,4 +1,7 @@
-"""`python -m deploy promote|rollback|stage|check`: exit 0 done, 1 the gate or check says no, 2 input."""
+"""`python -m deploy promote|rollback|stage|check`.
+
+Exit status: 0 done, 1 the gate or the check says no, 2 bad input.
+"""
 
 from __future__ import annotations
 

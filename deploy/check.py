@@ -40,8 +40,8 @@ class FrontMatter(Strict):
 
     title: str
     emoji: str
-    colorFrom: str  # noqa: N815 - the Hub's spelling
-    colorTo: str  # noqa: N815
+    colorFrom: str
+    colorTo: str
     sdk: Literal["gradio"]
     sdk_version: str
     python_version: str

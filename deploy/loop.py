@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core import release as releases
-from app.core.errors import AppError, InputError, guarded
-from app.core.files import ROOT, read_json, release_dir
+from app.core.errors import AppError, guarded
+from app.core.files import ROOT, release_dir
 from eval.report import current_code
 
 VERDICTS = {0: "ship", 1: "block", 3: "inconclusive"}

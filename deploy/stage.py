@@ -17,7 +17,7 @@ import yaml
 
 from app.core import brief as briefs
 from app.core.errors import InputError
-from app.core.files import ROOT, release_dir, sha256_file, write_text, writable
+from app.core.files import ROOT, release_dir, sha256_file, writable, write_text
 from app.core.release import Base
 from deploy import manifest
 

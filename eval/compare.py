@@ -160,7 +160,7 @@ def _rounded(found: Difference) -> dict[str, Any]:
         "low": round(found.low, DIGITS),
         "high": round(found.high, DIGITS),
         "n": found.n,
-        "p": round(found.p, DIGITS),
+        "p": float(f"{found.p:.3g}"),
         "test": found.test,
     }
 
@@ -174,7 +174,7 @@ def _flips(task: Task, pairs: Pairs, score: str, ref: str) -> list[Flip]:
     ]
     changed.sort(key=lambda p: (-abs(p[0].scores[score] - p[1].scores[score]), p[0].id))
     demo = parse_ref(ref).scheme == "demo" and changed
-    texts = {sample.id: sample.text for sample in task.read(ref).samples} if demo else {}
+    texts = {s.id: s.text for s in task.read(ref).samples if s.text != s.id} if demo else {}
     return [
         Flip(id=one.id, a=one.scores[score], b=two.scores[score], text=texts.get(one.id))
         for one, two in changed
@@ -203,8 +203,12 @@ def _line(c: Change) -> str:
     name = c.name if c.higher_is_better else f"{c.name} (lower is better)"
     return (
         f"| {name} | {c.a:.3f} | {c.b:.3f} | {c.difference:+.3f} | {c.low:+.3f} to {c.high:+.3f} "
-        f"| {c.p:.3g} | {c.test} | {c.n} |"
+        f"| {_p(c.p)} | {c.test} | {c.n} |"
     )
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _flip_lines(found: Comparison) -> list[str]:

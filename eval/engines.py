@@ -8,33 +8,31 @@ from app.core import release
 from app.core.files import release_dir
 
 if TYPE_CHECKING:
-    from app.core.release import Base
+    from app.core.release import Base, Release
     from app.models.encoder import TextEncoder
 
 
-def encoder(model: str | None) -> tuple[TextEncoder, dict[str, Any]]:
-    """The encoder `model` and its record; None is the one that the support release rests on.
+def encoder(model: str | None, served: Base | None) -> tuple[TextEncoder, dict[str, Any]]:
+    """The encoder `model` and its record; None is the released one `served`, found by its sha256.
 
-    Where nothing is released yet, None is the product's default. `scripted` has no weights.
+    Where nothing is released either, it is the product's default. `scripted` has no weights.
     """
     from app.models.load import resolve, text_encoder
+    from app.serving.features import ENCODER
 
-    wanted = _released() if model is None else None
-    weights = resolve(wanted.ref, sha256=wanted.sha256) if wanted else resolve(_named(model))
+    if model is None and served is not None:
+        weights = resolve(served.ref, sha256=served.sha256)
+    else:
+        weights = resolve(model or ENCODER)
     return text_encoder(weights), record(weights.record())
+
+
+def released(feature: str) -> Release | None:
+    """The release of `feature`; None where there is none yet."""
+    folder = release_dir() / feature
+    return release.read(folder) if (folder / "release.json").is_file() else None
 
 
 def record(base: Base) -> dict[str, Any]:
     """`base` as it stands in a report."""
     return base.model_dump(exclude_none=True)
-
-
-def _released() -> Base | None:
-    folder = release_dir() / "support"
-    return release.read(folder).encoder if (folder / "release.json").is_file() else None
-
-
-def _named(model: str | None) -> str:
-    from app.serving.features import ENCODER
-
-    return model or ENCODER

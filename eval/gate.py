@@ -119,6 +119,8 @@ def gate(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Evidenc
     verdict = decide(bounds, rule)
     needed = _needed(bounds, rule) if verdict == "inconclusive" else None
     sentence = _sentence(verdict, bounds, rule, needed)
+    if _same_system(candidate, baseline):
+        sentence += " The candidate is the baseline itself."
     return _evidence(
         task, candidate, baseline, rule, verdict, sentence,
         n=bounds.n, difference=round(bounds.value, 6), low=round(bounds.low, 6),

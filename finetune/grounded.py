@@ -68,8 +68,8 @@ def cut(doc: dict[str, Any]) -> list[Passage]:
 
 
 def sentences(text: str) -> list[str]:
-    """English sentences of `text`, headings (`## ...`) as sentences of their own."""
-    lines = [line.lstrip("# ").strip() for line in text.splitlines() if line.strip()]
+    """English sentences of `text`, headings (`## ...`) left out."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
     return [piece for line in lines for piece in _SENTENCE_END.split(line)]
 
 

@@ -241,6 +241,28 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
         TransformersChat(tiny_gpt2(tmp_path))
 
 
+def test_a_damaged_weights_file_is_named(tmp_path: Path) -> None:
+    from app.models.transformers_chat import TransformersChat
+
+    file = tiny_llama(tmp_path) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(InputError, match=f"cannot load {tmp_path} as AutoModelForCausalLM"):
+        TransformersChat(tmp_path)
+
+
+def test_weights_that_the_file_lacks_are_not_made_up(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from app.models.transformers_chat import TransformersChat
+
+    file = tiny_llama(tmp_path) / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["model.norm.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks 1 weights .* such as model\.norm\.weight"):
+        TransformersChat(tmp_path)
+
+
 def test_bf16_answers_too(llama_folder: Path) -> None:
     from app.models.transformers_chat import TransformersChat
 

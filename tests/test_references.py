@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,12 +20,13 @@ import pytest
 
 from app.core.errors import InputError, Mismatch, WeightsMissing
 from app.core.files import ROOT
-from app.models import packaged
+from app.models import packaged, references
 from app.models.packaged import Package
 from app.models.references import parse, resolve
 from app.models.weights import cached_sha256
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -46,6 +48,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setenv("FRONTDESK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(references, "BESIDE", tmp_path / "weights")
     return tmp_path / "cache"
 
 
@@ -169,6 +172,15 @@ def test_a_broken_memory_of_sha256s_is_made_again(tmp_path: Path, own_cache: Pat
     assert cached_sha256(tmp_path / "f") == sha(b"one")
 
 
+def test_a_cache_that_cannot_be_written_costs_time_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FRONTDESK_CACHE", "/dev/null/cache")
+    (tmp_path / "f").write_bytes(b"one")
+    assert cached_sha256(tmp_path / "f") == sha(b"one")
+    assert "sha256.json is made anew each time: cannot write in /dev/null/cache" in caplog.text
+
+
 # Packages: stand-ins with the names of the real ones, first on sys.path
 
 
@@ -244,6 +256,31 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
         resolve("sentence-transformers/all-MiniLM-L6")
 
 
+# Staged beside the app, as in a Space
+
+
+@pytest.mark.usefixtures("installed")
+def test_weights_staged_beside_the_app_go_first(tmp_path: Path) -> None:
+    staged = model_folder(tmp_path / "weights" / MINILM.replace("/", "--"), b"staged")
+    assert resolve(MINILM).folder == staged
+    assert resolve(MINILM, sha256=sha(b"staged")).source == "folder"
+    assert resolve(MINILM, sha256=sha(b"packaged")).source.startswith("package ")
+
+
+def test_staged_unpacked_weights_go_by_the_gguf_and_are_checked(
+    tmp_path: Path, gguf: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = tmp_path / "weights" / SMOLLM.replace("/", "--")
+    shutil.copytree(resolve(SMOLLM).folder, staged)
+    monkeypatch.setitem(packaged.PACKAGED, SMOLLM, Package("none", "0", "no_such_module", "x"))
+    found = resolve(SMOLLM, sha256=sha(b"GGUF"))
+    assert (found.folder, found.file) == (staged, "SmolLM2-135M-Instruct.Q4_1.gguf")
+    (staged / "model.safetensors").write_bytes(b"tampered with")
+    with pytest.raises(Mismatch, match=r"model\.safetensors has sha256 .*restore the folder"):
+        resolve(SMOLLM, sha256=sha(b"GGUF"))
+    assert gguf() == 1
+
+
 # Unpacking, with a stand-in for the twenty seconds that the real one takes
 
 
@@ -264,9 +301,6 @@ def gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
     monkeypatch.setattr(packaged, "_unpack", unpack)
     return lambda: len(times)
-
-
-SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def test_a_gguf_is_recorded_as_shipped_and_unpacked_once(gguf: Callable[[], int]) -> None:

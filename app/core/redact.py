@@ -4,7 +4,8 @@ Found: e-mail addresses, phone numbers (international; British, German, French, 
 Chinese national forms; North American with separators; any digits announced by a word such as
 "mobile"), payment cards (Luhn), IBANs (mod 97), Chinese identity numbers (mod 11-2), IP addresses
 and addresses of the web that carry a login. Not found, and another promise: names, postal
-addresses, dates of birth, account names; order numbers are meant to stay.
+addresses, dates of birth, account names, e-mail addresses in Han or kana; order numbers are meant
+to stay.
 
 The engine is presidio with its `no_op` NLP, so nothing is downloaded. It takes 1-2 s to import and
 is therefore loaded at the first text that holds a digit or an "@". Safe to call from threads.

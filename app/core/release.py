@@ -16,6 +16,7 @@ from app.core.errors import Mismatch, NotFound
 from app.core.files import read_json, sha256_file, write_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
+Feature = Literal["sentiment", "support", "recommend"]
 
 
 class Base(Strict):
@@ -60,7 +61,7 @@ class Evidence(Strict):
 class Release(Strict):
     """What is served for one feature."""
 
-    feature: Literal["sentiment", "support", "recommend"]
+    feature: Feature
     id: str
     created: str
     """ISO 8601, UTC."""

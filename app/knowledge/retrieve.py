@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from app.core.language import detect, normalise
 from app.core.messages import Message, Passage
 from app.knowledge import followup
 from app.knowledge.parts import parts
-from app.knowledge.shelf import Scores, Shelf
+from app.knowledge.confidence import Confidence, features, load
+from app.knowledge.shelf import Ranking, Scores, Shelf
 from app.knowledge.split import Section, split
 from app.models.encoder import Array, TextEncoder
 
@@ -45,8 +46,11 @@ class RetrievalConfig:
 class Knowledge:
     """Public articles, searchable; made by `Knowledge.build`. Safe to use from several threads."""
 
-    def __init__(self, shelves: Mapping[str, Shelf], config: RetrievalConfig) -> None:
+    def __init__(
+        self, shelves: Mapping[str, Shelf], config: RetrievalConfig, confidence: Confidence
+    ) -> None:
         self._shelves = dict(shelves)
+        self._confidence = confidence
         self.config = config
 
     @classmethod
@@ -70,7 +74,7 @@ class Knowledge:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
         encode = lru_cache(maxsize=1024)(lambda text: encoder.encode([text])[0])
         shelves = {lang: Shelf(s, encoder, encode) for lang, s in by_language.items()}
-        return cls(shelves, config)
+        return cls(shelves, config, load())
 
     def search(
         self,
@@ -90,6 +94,25 @@ class Knowledge:
         ranked = self.rank(question, history, mode)
         best = np.argsort(-ranked.fused, kind="stable")[:k]
         return [ranked.passage(row) for row in best]
+
+    def confidence(
+        self, question: str, passages: Sequence[Passage], *, history: Sequence[Message] = ()
+    ) -> float:
+        """0..1: how likely the best of `passages`, as search returned them, answers `question`.
+
+        0.0 without passages. For follow-ups, give the history that was given to search.
+        """
+        if not passages:
+            return 0.0
+        ranking = self.rank(question, history)
+        asked = f"{followup.context(question, history)}\n{question}"
+        best = ranking.shelf.rows[passages[0].id]
+        return self._confidence(features(ranking, asked, best), detect(question))
+
+    @property
+    def threshold(self) -> float:
+        """The confidence below which a question is declined, as fitted."""
+        return self._confidence.threshold
 
     def rank(
         self, question: str, history: Sequence[Message] = (), mode: Mode = "hybrid"
@@ -126,23 +149,3 @@ class Knowledge:
         weight = np.float32({"bm25": 1.0, "dense": 0.0, "hybrid": share}[mode])
         fused: Array = weight * scores.bm25 + (1 - weight) * scores.dense
         return fused
-
-
-class Ranking(NamedTuple):
-    """The scores of n passages for one question."""
-
-    shelf: Shelf
-    halves: Scores
-    """Of the whole question."""
-    parts: tuple[Array, ...]
-    """(n,) fused scores for each part of the question; one where it asks one thing."""
-
-    @property
-    def fused(self) -> Array:
-        """(n,): the best that any part of the question gives a passage."""
-        best: Array = np.maximum.reduce(self.parts)
-        return best
-
-    def passage(self, row: int) -> Passage:
-        """The passage in `row`, with its score."""
-        return self.shelf.passages[row].model_copy(update={"score": float(self.fused[row])})

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.core.messages import Passage
 from app.knowledge.index import Bm25Index, DenseIndex
 from app.knowledge.split import Section
 from app.models.encoder import Array, TextEncoder
@@ -38,7 +39,9 @@ class Shelf:
         """Both indexes' scores of every passage."""
         vector = self._encode(question)
         return Scores(
-            _field_max(self.bm25.scores(question), self._bm25_titles.scores(question), title_weight),
+            _field_max(
+                self.bm25.scores(question), self._bm25_titles.scores(question), title_weight
+            ),
             _field_max(
                 self._dense.scores_of(vector), self._dense_titles.scores_of(vector), title_weight
             ),
@@ -49,3 +52,23 @@ def _field_max(text: Array, title: Array, title_weight: float) -> Array:
     """The larger field; a crumb of the text's score orders passages under one winning title."""
     best: Array = np.maximum(text, np.float32(title_weight) * title) + np.float32(1e-3) * text
     return best
+
+
+class Ranking(NamedTuple):
+    """The scores of n passages for one question."""
+
+    shelf: Shelf
+    halves: Scores
+    """Of the whole question."""
+    parts: tuple[Array, ...]
+    """(n,) fused scores for each part of the question; one where it asks one thing."""
+
+    @property
+    def fused(self) -> Array:
+        """(n,): the best that any part of the question gives a passage."""
+        best: Array = np.maximum.reduce(self.parts)
+        return best
+
+    def passage(self, row: int) -> Passage:
+        """The passage in `row`, with its score."""
+        return self.shelf.passages[row].model_copy(update={"score": float(self.fused[row])})

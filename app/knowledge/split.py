@@ -120,11 +120,11 @@ def _cut(paragraph: str) -> Iterator[str]:
     for sentence in (piece for whole in sentences(paragraph) for piece in _bounded(whole)):
         length = word_count(sentence)
         if held and (words >= target or words + length > MAX_WORDS):
-            yield _joined(held)
+            yield joined(held)
             held, words = [], 0
         held.append(sentence)
         words += length
-    yield _joined(held)
+    yield joined(held)
 
 
 def _bounded(sentence: str) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _bounded(sentence: str) -> Iterator[str]:
         yield sentence[start:end].strip()
 
 
-def _joined(pieces: list[str]) -> str:
+def joined(pieces: list[str]) -> str:
     """Sentences in a row: Chinese ones touch, others are a space apart."""
     out = pieces[0]
     for piece in pieces[1:]:

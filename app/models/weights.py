@@ -46,7 +46,7 @@ class Weights:
 
 
 def from_folder(ref: str, folder: Path, source: str) -> Weights:
-    """The weights in `folder`; those that were unpacked go by the file that they were unpacked from.
+    """The weights in `folder`; unpacked ones go by the file that they were unpacked from.
 
     Raises InputError where it holds none that we would load, Mismatch where unpacked ones changed.
     """
@@ -57,8 +57,8 @@ def from_folder(ref: str, folder: Path, source: str) -> Weights:
     stamp = read_json(folder / STAMP)
     if stamp["unpacked_sha256"] != sha256:
         raise Mismatch(
-            f"{file} has sha256 {sha256}, {STAMP} beside it says {stamp['unpacked_sha256']}: delete "
-            f"the folder and let it be made again"
+            f"{file} has sha256 {sha256}, {STAMP} beside it says {stamp['unpacked_sha256']}: "
+            f"restore the folder, or make it again"
         )
     return Weights(ref, folder, source, stamp["file"], stamp["sha256"], stamp["unpacker"])
 

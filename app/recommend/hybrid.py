@@ -31,26 +31,27 @@ class Hybrid(Linear):
         self._encoder = Remembering(encoder)
 
     def _learn(self) -> None:
-        self.choice = choose(self._parts(), self.interactions, self.catalogue)
-        self._fitted = self._parts()
-        for part in self._fitted:
+        self.choice = choose(self.new_parts(), self.interactions, self.catalogue)
+        self.parts = self.new_parts()
+        for part in self.parts:
             part.fit(self.interactions, self.catalogue)
-        self._weights = np.array(self.choice.mixture) / spreads(self._fitted)
+        self._weights = np.array(self.choice.mixture) / spreads(self.parts)
 
     def prior(self) -> Vector:
         """(n_items,) the weighted priors of the parts."""
-        priors = np.stack([part.prior() for part in self._fitted])
+        priors = np.stack([part.prior() for part in self.parts])
         return np.asarray(self._weights @ priors)
 
     def contributions(self, profile: Sequence[int]) -> Vector:
         """(len(profile), n_items) the weighted contributions of the parts."""
         total = np.zeros((len(profile), len(self.matrix.items)))
-        for weight, part in zip(self._weights, self._fitted, strict=True):
+        for weight, part in zip(self._weights, self.parts, strict=True):
             if weight:
                 total += weight * part.contributions(profile)
         return total
 
-    def _parts(self) -> list[Linear]:
+    def new_parts(self) -> list[Linear]:
+        """The parts, not fitted, in the order of `Mixture`."""
         return [Ease(), ItemKNN(), Content(self._encoder), _Prior()]
 
 

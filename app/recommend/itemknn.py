@@ -29,9 +29,10 @@ class ItemKNN(Linear):
         self.shrinkage = shrinkage
 
     def _learn(self) -> None:
-        blocks = [self._neighbours(start) for start in range(0, len(self.matrix.items), _ROWS)]
+        n = len(self.matrix.items)
+        blocks = [self._neighbours(start) for start in range(0, max(n, 1), _ROWS)]
         rows, columns, values = (np.concatenate(part) for part in zip(*blocks, strict=True))
-        shape = (len(self.matrix.items), len(self.matrix.items))
+        shape = (n, n)
         # Row j, column i: what having j adds to i; the k largest of each column are kept.
         self.weights = csr_array(coo_array((values, (columns, rows)), shape=shape))
 

@@ -51,9 +51,9 @@ class _Ranked(NamedTuple):
 
 
 class Shop:
-    """The catalogue, a recommender fitted on `interactions`, and the text search.
+    """The catalogue, a recommender that was fitted on `interactions` over it, and the text search.
 
-    Safe to call from several threads once made. Making it fits the recommender.
+    Safe to call from several threads.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Shop:
         recommender: Recommender,
         encoder: TextEncoder,
     ) -> None:
-        recommender.fit(interactions, items)
+        self.items = list(items)
         self.recommender = recommender
         self.catalogue = Catalogue(items, encoder)
         self._popular = _favourites(interactions, items)

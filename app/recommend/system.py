@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.core import release as releases
+from app.models.encoder import TextEncoder
 from app.models.load import resolve, text_encoder
 from app.recommend.base import Row
 from app.recommend.content import Remembering
@@ -25,5 +26,14 @@ def load(folder: Path, interactions: Sequence[Row], items: Sequence[Row]) -> Sho
     release = releases.read(folder)
     releases.check(release, folder, PROMPT_VERSION)
     weights = resolve(release.base.ref, sha256=release.base.sha256)
-    encoder = Remembering(text_encoder(weights, release.engines))
-    return Shop(interactions, items, build(release.mode, encoder), encoder)
+    return fitted(release.mode, text_encoder(weights, release.engines), interactions, items)
+
+
+def fitted(
+    name: str, encoder: TextEncoder, interactions: Sequence[Row], items: Sequence[Row]
+) -> Shop:
+    """A Shop with the recommender `name` fitted on `interactions`; each text is encoded once."""
+    once = Remembering(encoder)
+    recommender = build(name, once)
+    recommender.fit(interactions, items)
+    return Shop(interactions, items, recommender, once)

@@ -1,7 +1,7 @@
 """The mood of a text: label, calibrated probabilities, and whether the model is not sure.
 
 Reads a released adapter (`load`) or one of a run that is not released (`from_adapter`). The word
-list that needs no weights is in app.sentiment.scripted. torch is imported when an adapter is loaded.
+list that needs no weights is in app.sentiment.scripted. torch is imported with the first adapter.
 """
 
 from __future__ import annotations

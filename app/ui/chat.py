@@ -24,8 +24,9 @@ EXAMPLES = ("chat.example1", "chat.example2", "chat.example3", "chat.example4")
 _THUMBS = {1: "Like", -1: "Dislike", None: None}
 _CUT = ("cancelled", "length", "error")
 _TYPING = '<span class="typing" role="img" aria-label="{0}"><i></i><i></i><i></i></span>{1}'
-# More than the bound is cut off before it is sent, but for one character that tells the server.
-_BOUNDED = "(asked, ...rest) => [(asked || '').slice(0, {0} + 1), ...rest]"
+# Something moves at once, and what is over the bound is not sent, but for one character to tell.
+_ASKED = "(asked, ...rest) => (window.frontdesk.sending(true), [(asked || '').slice(0, {0} + 1), ...rest])"
+_PICKED = "(...inputs) => (window.frontdesk.sending(true), inputs)"
 
 
 class ChatTab:
@@ -41,8 +42,9 @@ class ChatTab:
             with gr.Column(scale=1, min_width=230, elem_id="aside"):
                 self.new = labels.make(gr.Button, {"value": "chat.new"}, elem_id="new")
                 self.list = labels.make(
-                    gr.Radio, {"label": "chat.list"}, choices=[], elem_id="conversations"
-                )
+                    gr.Radio, {"label": "chat.list"}, choices=[], interactive=True,
+                    elem_id="conversations",
+                )  # fmt: skip
                 labels.make(
                     gr.HTML,
                     {"value": lambda lang: small(text(lang, "chat.kept", days=days))},
@@ -107,13 +109,13 @@ class ChatTab:
         asked = [self.box, self.conversation, language]
         turned = [self.thread, self.box, self.send, self.stop, self.conversation, self.list,
                   self.panel, self.spoken]  # fmt: skip
-        bounded = _BOUNDED.format(self._services.settings.max_message_chars)
+        bounded = _ASKED.format(self._services.settings.max_message_chars)
         focus = {"fn": None, "js": "() => window.frontdesk.focusQuestion()", **PRIVATE}
         for event in (self.box.submit, self.send.click):
             event(self.ask, asked, turned, js=bounded, concurrency_id="chat", **PRIVATE).then(**focus)
         self.thread.example_select(
-            self.ask_example, [self.conversation, language], turned, concurrency_id="chat",
-            **PRIVATE,
+            self.ask_example, [self.conversation, language], turned, js=_PICKED,
+            concurrency_id="chat", **PRIVATE,
         ).then(**focus)  # fmt: skip
         self.stop.click(self.halt, None, None, queue=False, **PRIVATE)
         self.new.click(self.begin, None, [*turned, self.rated], **PRIVATE).then(**focus)
@@ -134,23 +136,18 @@ class ChatTab:
     ) -> Iterator[Updates]:
         """One turn, streamed; whatever goes wrong becomes a toast and loses no text."""
         who = asker(self._services, request)
-        asked = asked or ""
         key, cancel = (who.owner, request.session_hash or ""), threading.Event()
         self._running[key] = cancel
         begun = conversation
         try:
-            for begun, update in self._turn(who, asked, conversation, language, cancel):
+            for begun, update in self._turn(who, asked or "", conversation, language, cancel):
                 yield update
-            failed = False
         except Exception as error:  # the page never shows a traceback
             toast(error, language)
-            failed = True
         finally:
             if self._running.get(key) is cancel:
                 del self._running[key]
-        # Refused before it was stored: the text stays in the box.
-        lost = failed and begun == conversation
-        yield self._after(who.owner, begun, language) | ({self.box: asked} if lost else {})
+        yield self._after(who.owner, begun, language)
 
     def ask_example(
         self, conversation: str | None, language: str, picked: gr.SelectData, request: gr.Request
@@ -242,7 +239,7 @@ class ChatTab:
         yield conversation, {self.thread: [*before, said("assistant", typing(language))], **busy}
         if loading(self._services, "support"):
             waiting = said("assistant", typing(language, waking=True))
-            yield conversation, {self.thread: [*before, waiting], self.box: ""}
+            yield conversation, {self.thread: [*before, waiting]}
             awaited(self._services, "support", cancel)
         parts = self._services.chat(
             who.owner, asked, conversation_id=conversation, language=language, cancel=cancel,
@@ -253,10 +250,9 @@ class ChatTab:
             for part in parts:
                 answer += part.text
                 grown = bubble(answer) if answer else typing(language)
-                yield part.conversation_id, {
-                    self.thread: [*before, said("assistant", grown)],
-                    self.box: gr.update() if answer else "",
-                }
+                update = {self.thread: [*before, said("assistant", grown)]}
+                # Only now is the question stored: refused, it would still be in the box.
+                yield part.conversation_id, update if part.text else update | {self.box: ""}
 
     def _after(self, owner: str, conversation: str | None, language: str) -> Updates:
         shown = self.restored(owner, conversation, language)

@@ -39,7 +39,7 @@ EN = {
     "chat.intro": "Ask about delivery, returns, your subscription, or how hot the water should be. "
     "You are talking to a bot: it answers from our help articles and shows you which.",
     "chat.box": "Your question",
-    "chat.ask": "Ask about an order, a brew or a broken handle …",
+    "chat.ask": "Your question, please …",
     "chat.send": "Send",
     "chat.stop": "Stop",
     "chat.hint": "You are talking to a bot: check the article under the answer. Enter sends, "
@@ -156,7 +156,7 @@ ZH = {
     "chat.intro": "运费、退货、订阅、水温，都可以问。和您说话的是机器人：它只根据我们的帮助文章回答，"
     "并列出出处。",
     "chat.box": "您的问题",
-    "chat.ask": "问问订单、冲泡，或者摔坏的壶把……",
+    "chat.ask": "请说您的问题……",
     "chat.send": "发送",
     "chat.stop": "停止",
     "chat.hint": "和您说话的是机器人，请对照答案下面的文章。回车发送，Shift + 回车换行，Esc 停止。",

@@ -64,7 +64,11 @@
       box?.closest("#correction").scrollIntoView({ block: "nearest" });
       if (matchMedia("(hover: hover)").matches) box?.focus({ preventScroll: true });
     },
+    sending(now) {
+      document.querySelector("#talk")?.classList.toggle("sending", now);
+    },
     focusQuestion() {
+      this.sending(false);
       // Not on a phone, where focus would raise the keyboard over the answer.
       if (matchMedia("(hover: hover)").matches) document.querySelector("#question textarea")?.focus();
     },

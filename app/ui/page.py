@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import gradio as gr
 import structlog
 
-from app.core.errors import AppError
+from app.core.errors import AppError, NotReady
 from app.services import Services
 from app.ui.i18n import text
 
@@ -74,17 +74,13 @@ def merged(*parts: Updates) -> Updates:
 
 def toast(error: Exception, language: str) -> None:
     """Tell the reader in their language; a fault of ours gets a number that is also in the log."""
-    if isinstance(error, AppError) and error.status < 500:
-        return _warn(error.in_language(language), language)
-    if isinstance(error, AppError) and error.code == "not_ready":
-        return _warn(error.in_language(language), language)
-    number = secrets.token_hex(4)
-    log.error("page_error", id=number, exc_info=error)
-    if isinstance(error, AppError):
-        message = text(language, "error.number", message=error.in_language(language), id=number)
-    else:
-        message = text(language, "error.unexpected", id=number)
-    _warn(message, language)
+    told = error.in_language(language) if isinstance(error, AppError) else None
+    if not (isinstance(error, NotReady) or (isinstance(error, AppError) and error.status < 500)):
+        number = secrets.token_hex(4)
+        log.error("page_error", id=number, exc_info=error)
+        key = "error.number" if told else "error.unexpected"
+        told = text(language, key, message=told, id=number)
+    _warn(str(told), language)
 
 
 def note(language: str, key: str) -> None:
@@ -122,6 +118,7 @@ def percent(share: float) -> str:
 
 
 def _warn(message: str, language: str) -> None:
+    message = message[:1].upper() + message[1:]
     gr.Warning(escape(message), duration=8, title=escape(text(language, "error.title")))
 
 

@@ -9,7 +9,7 @@ os.environ.setdefault("FRONTDESK_HOST", "0.0.0.0")
 os.environ.setdefault("FRONTDESK_PORT", os.environ.get("GRADIO_SERVER_PORT", "7860"))
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from app.__main__ import main  # noqa: E402 - the settings above are read at import of some libraries
+from app.__main__ import main
 
 if __name__ == "__main__":
     main()

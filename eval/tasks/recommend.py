@@ -54,8 +54,9 @@ def build(request: Request, data: Data) -> System:
     from app.serving.features import RECOMMENDER
 
     no_adapter("recommend", request)
-    encoder, record = engines.encoder(request.model)
-    name = request.system or RECOMMENDER
+    served = engines.released("recommend")
+    encoder, record = engines.encoder(request.model, served.base if served else None)
+    name = request.system or (served.mode if served else RECOMMENDER)
     recommender = systems.build(name, encoder)
     recommender.fit(data.source.ratings, data.source.items)
     k = len(data.context["catalogue"])

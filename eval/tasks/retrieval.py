@@ -39,7 +39,8 @@ def build(request: Request, data: Data) -> System:
     from app.knowledge.retrieve import Knowledge
 
     no_adapter("retrieval", request)
-    encoder, record = engines.encoder(request.model)
+    served = engines.released("support")
+    encoder, record = engines.encoder(request.model, served.encoder if served else None)
     knowledge = Knowledge.build(data.source.docs, encoder)
     originals = questions.Originals(data.source.docs)
     mode = request.system or "hybrid"

@@ -1,0 +1,246 @@
+"""Fit what retrieval is set by: `python -m app.knowledge.fit [DATA]` (default demo:support).
+
+Prints the grid that RetrievalConfig was chosen from and writes confidence.json. Reads the train and
+dev questions only. Run it again whenever articles, questions or the encoder change.
+
+The threshold has the best refusal F1 among those that keep the error of the answers given (their best
+passage is of a wrong article) within the brief; where none does, the best refusal F1 of all, and the
+record says so. Of thresholds within F1_TIE the lowest is taken: it answers more questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.core import brief
+from app.core.data import corpus, sha256_of
+from app.core.files import write_json
+from app.core.kinds import Corpus, Query
+from app.core.messages import Message
+from app.knowledge import followup
+from app.knowledge.confidence import FILE, features
+from app.knowledge.retrieve import Knowledge, RetrievalConfig
+from app.knowledge.shelf import Ranking
+
+ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+GRID = {
+    "bm25_weight": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+    "title_weight": (0.0, 0.8, 0.9, 1.0),
+    "context_weight": (0.5, 0.7, 0.85, 1.0),
+    "part_weight": (0.0, 0.3, 0.6, 1.0),
+}
+GRID_ZH = {"bm25_weight_zh": (0.5, 0.7, 0.8, 0.9, 1.0)}
+FEATURES = {"en": ("cosine", "share", "margin", "coverage"), "zh": ("share", "coverage")}
+"""Chinese has few questions to fit on, and a cosine that says little."""
+C = 0.5
+F1_TIE = 0.02
+MIN_ANSWERED = 10
+
+
+class Sample(NamedTuple):
+    """A question as it came, or with its own articles taken away."""
+
+    query: Query
+    found: dict[str, float]
+    answerable: bool
+    right: bool
+    """The best passage is of a gold article."""
+    as_asked: bool
+
+
+class Fit(NamedTuple):
+    """A language's logistic regression, with probabilities for questions it was not fitted on."""
+
+    bias: float
+    weights: dict[str, float]
+    held_out: np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Point(NamedTuple):
+    """What a threshold does to questions as they were asked."""
+
+    threshold: float
+    refusal_f1: float
+    error: float
+    """Wrong article or no answer, among those answered."""
+    answered: int
+
+
+def main(data: str = "demo:support") -> None:
+    """Print the grid, fit, choose the threshold, write confidence.json."""
+    from app.models.load import resolve, text_encoder
+
+    weights = resolve(ENCODER)
+    found = corpus(data)
+    seen = Corpus(found.docs, [query for query in found.queries if query.split != "test"])
+    knowledge = Knowledge.build(found.docs, text_encoder(weights))
+    for line in grid(knowledge, seen):
+        print(line)
+    drawn = samples(knowledge, seen)
+    fits = {language: fit(language, drawn) for language in FEATURES}
+    points = curve(drawn, fits)
+    chosen, kept = choose(points, brief.read().features["support"].max_error)
+    record = {
+        "by": "python -m app.knowledge.fit",
+        "data": data,
+        "data_sha256": sha256_of(data),
+        "encoder_sha256": weights.sha256,
+        "retrieval": asdict(knowledge.config),
+        "splits": "train and dev; every number on questions of topics left out of the fit",
+        "threshold": chosen._asdict() | {"error_within_brief": kept},
+        "languages": {language: _quality(language, drawn, fits[language]) for language in fits},
+    }
+    write_json(
+        FILE,
+        {
+            "languages": {
+                language: {"bias": round(f.bias, 4), "features": f.weights}
+                for language, f in fits.items()
+            },
+            "threshold": round(chosen.threshold, 3),
+            "fitted": record,
+        },
+    )
+    print(f"wrote {FILE.name}: {record}")
+
+
+def grid(knowledge: Knowledge, seen: Corpus) -> list[str]:
+    """One line for each value of each weight, the others as they are."""
+    own, lines = knowledge.config, []
+    for language, names in (("en", GRID), ("zh", GRID_ZH)):
+        for name, values in names.items():
+            for value in values:
+                knowledge.config = replace(own, **{name: value})
+                ranks = reciprocal_ranks(knowledge, seen, language)
+                mark = "  <- in use" if value == getattr(own, name) else ""
+                lines.append(
+                    f"{language} {name}={value}: recall@1 {np.mean(ranks == 1):.3f}, "
+                    f"mrr {ranks.mean():.3f}, n {len(ranks)}{mark}"
+                )
+    knowledge.config = own
+    return lines
+
+
+def reciprocal_ranks(knowledge: Knowledge, seen: Corpus, language: str) -> Any:
+    """(n,) 1 / rank of the first gold article, of the answerable questions."""
+    originals = _originals(seen)
+    ranks = []
+    for query in seen.queries:
+        if query.gold and query.lang == language:
+            ranking = knowledge.rank(query.text, _history(query))
+            order = ranking.shelf.articles[np.argsort(-ranking.fused, kind="stable")]
+            articles = list(dict.fromkeys(originals[article] for article in order))
+            ranks.append(1 + min(articles.index(g) for g in query.gold if g in articles))
+    return 1 / np.array(ranks)
+
+
+def samples(knowledge: Knowledge, seen: Corpus) -> list[Sample]:
+    """Each question as asked and, where it has an answer, once more without its articles."""
+    originals = _originals(seen)
+    drawn = []
+    for query in seen.queries:
+        ranking = knowledge.rank(query.text, _history(query))
+        gold = np.array([originals[a] in query.gold for a in ranking.shelf.articles])
+        drawn.append(_sample(query, ranking, gold, as_asked=True))
+        if gold.any():
+            hidden = tuple(np.where(gold, -np.inf, part) for part in ranking.parts)
+            drawn.append(_sample(query, ranking._replace(parts=hidden), gold, as_asked=False))
+    return drawn
+
+
+def fit(language: str, drawn: Sequence[Sample]) -> Fit:
+    """Answerable or not, by the features of that language; held out by topic."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    names = FEATURES[language]
+    own = [sample for sample in drawn if sample.query.lang == language]
+    x = np.array([[sample.found[name] for name in names] for sample in own])
+    y = np.array([sample.answerable for sample in own])
+    topics = [sample.query.topic for sample in own]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=C))
+    folds = GroupKFold(min(10, len(set(topics))))
+    held_out = cross_val_predict(model, x, y, groups=topics, cv=folds, method="predict_proba")
+    scaler, regression = (step for _, step in model.fit(x, y).steps)
+    slopes = regression.coef_[0] / scaler.scale_
+    bias = float(regression.intercept_[0] - slopes @ scaler.mean_)
+    weights = {name: round(float(w), 4) for name, w in zip(names, slopes, strict=True)}
+    return Fit(bias, weights, held_out[:, 1])
+
+
+def curve(drawn: Sequence[Sample], fits: dict[str, Fit]) -> list[Point]:
+    """What each threshold would do, over the held-out probabilities of all languages."""
+    rows = [
+        (p, sample)
+        for language, f in fits.items()
+        for p, sample in zip(
+            f.held_out, (s for s in drawn if s.query.lang == language), strict=True
+        )
+        if sample.as_asked
+    ]
+    chances = np.array([p for p, _ in rows])
+    answerable = np.array([sample.answerable for _, sample in rows])
+    right = np.array([sample.right for _, sample in rows])
+    points = []
+    for threshold in np.unique(chances.round(3)):
+        declined = chances < threshold
+        caught = int(np.sum(declined & ~answerable))
+        f1 = 2 * caught / max(1, int(declined.sum() + np.sum(~answerable)))
+        answered = int(np.sum(~declined))
+        error = float(np.mean(~right[~declined])) if answered else 0.0
+        points.append(Point(float(threshold), round(f1, 3), round(error, 3), answered))
+    return points
+
+
+def choose(points: Sequence[Point], max_error: float) -> tuple[Point, bool]:
+    """The threshold by the rule above, and whether it keeps the error within `max_error`."""
+    kept = [p for p in points if p.error <= max_error and p.answered >= MIN_ANSWERED]
+    among = kept or points
+    best = max(point.refusal_f1 for point in among)
+    return next(p for p in among if p.refusal_f1 >= best - F1_TIE), bool(kept)
+
+
+def _sample(query: Query, ranking: Ranking, gold: Any, *, as_asked: bool) -> Sample:
+    asked = f"{followup.context(query.text, _history(query))}\n{query.text}"
+    best = int(ranking.fused.argmax())
+    answerable = bool(query.gold) and as_asked
+    return Sample(
+        query, features(ranking, asked, best), answerable, answerable and bool(gold[best]), as_asked
+    )
+
+
+def _quality(language: str, drawn: Sequence[Sample], fitted: Fit) -> dict[str, Any]:
+    from sklearn.metrics import roc_auc_score
+
+    own = [sample for sample in drawn if sample.query.lang == language]
+    asked = np.array([sample.as_asked for sample in own])
+    answerable = np.array([sample.answerable for sample in own])
+    return {
+        "questions": int(asked.sum()),
+        "answerable": int(answerable.sum()),
+        "articles_taken_away": int(np.sum(~asked)),
+        "auroc_as_asked": round(float(roc_auc_score(answerable[asked], fitted.held_out[asked])), 3),
+        "auroc_all": round(float(roc_auc_score(answerable, fitted.held_out)), 3),
+    }
+
+
+def _originals(seen: Corpus) -> dict[str, str]:
+    return {doc["id"]: str(doc.get("same_as") or doc["id"]) for doc in seen.docs}
+
+
+def _history(query: Query) -> list[Message]:
+    return [Message.model_validate(dict(turn)) for turn in query.history]
+
+
+if __name__ == "__main__":
+    import sys
+
+    from app.core.errors import guarded
+
+    guarded(lambda: main(*sys.argv[1:2]))

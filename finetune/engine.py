@@ -1,0 +1,135 @@
+"""One run from config to adapter. Heavy imports: called by train.py once the arguments are read."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Any
+
+from accelerate import PartialState
+
+from app.core import config as configs
+from app.core import fingerprints
+from app.core.errors import InputError, Mismatch
+from app.core.files import write_text
+from app.core.provenance import now
+from app.models import adapters
+from app.models.dtype import device
+from finetune.config import TrainConfig, accumulation, with_time
+from finetune.job import Job, Order, data_record
+from finetune.launcher import Stop, check_processes, free_threads
+from finetune.runs import RunFolder, last_checkpoint, open_run
+from finetune.tasks import TASKS
+from finetune.trainer import equip
+
+
+def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
+    """Train, measure on dev, save. Ends with SystemExit(128 + signal) where `stop` came.
+
+    Raises AppErrors for everything that the user can put right.
+    """
+    state = PartialState(cpu=device() == "cpu")
+    check_processes(state.num_processes)
+    free_threads()
+    accumulate = accumulation(config.loop, state.num_processes)
+    config = _named(config, resume)
+    run = open_run(config, resume=resume, main_process=state.is_main_process)
+    if state.is_main_process:
+        print(f"{configs.dump(config)}run folder: {config.folder}", flush=True)
+    _same_data(run, data_record(config.data.train + config.data.dev))
+    job = TASKS[config.task](Order(config, run, accumulate))
+    trainable, total = _parameters(job.trainer.model)
+    run.update(
+        base=job.card.base.model_dump(mode="json", exclude_none=True),
+        prompt_version=job.card.prompt_version,
+        labels=job.card.labels,
+        parameters={"trainable": trainable, "total": total},
+        batch={"processes": state.num_processes, "accumulated": accumulate},
+        **job.record,
+    )
+    _fit(job, run, stop)
+    _finish(job, run)
+    if state.is_main_process:
+        _say(run)
+
+
+def _named(config: TrainConfig, resume: bool) -> TrainConfig:
+    if "{time}" in config.run.name and resume:
+        raise InputError(
+            "--resume: run.name holds {time}, so it names no run; "
+            "resume with --config runs/NAME/config.yaml"
+        )
+    return with_time(config)
+
+
+def _same_data(run: RunFolder, found: dict[str, str]) -> None:
+    """Record the sha256 of each data reference; refuse to resume on other bytes."""
+    known = run.record.get("data", {})
+    changed = [ref for ref in found if ref in known and known[ref] != found[ref]]
+    if changed:
+        raise Mismatch(
+            f"--resume: {', '.join(changed)} changed since the run began; put the data back, or "
+            f"train anew with --set run.name=OTHER"
+        )
+    run.update(data=found)
+
+
+def _fit(job: Job, run: RunFolder, stop: Stop) -> None:
+    checkpoint = last_checkpoint(run)
+    equip(job.trainer, run, stop)
+    began, before = time.monotonic(), float(run.record.get("seconds", 0.0))
+    stop.listen()
+    result = job.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    run.update(seconds=round(before + time.monotonic() - began, 1), steps=result.global_step)
+    if stop.signal is not None and result.global_step < job.trainer.state.max_steps:
+        print(f"stopped after step {result.global_step}; go on with --resume", flush=True)
+        raise SystemExit(128 + stop.signal)
+
+
+def _finish(job: Job, run: RunFolder) -> None:
+    """Measure, then write fingerprints, adapter and the last record, in this order."""
+    measured = job.measure()
+    if not job.trainer.is_world_process_zero():
+        return
+    fingerprints.write(run.path / "fingerprints.bin", job.learnt)
+    sha256 = _save_adapter(job, run)
+    best = job.trainer.state.best_global_step
+    run.update(**measured, best_step=best, adapter_sha256=sha256, finished_at=now(), finished=True)
+
+
+def _save_adapter(job: Job, run: RunFolder) -> str:
+    """Write the adapter beside its place and move it there whole; returns its sha256."""
+    temporary = run.path / ".adapter"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(run.adapter, ignore_errors=True)
+    temporary.mkdir()
+    model = job.trainer.accelerator.unwrap_model(job.trainer.model)
+    sha256 = adapters.save(model, temporary, job.card)
+    write_text(temporary / "README.md", _card(job, run))
+    temporary.rename(run.adapter)
+    return sha256
+
+
+def _card(job: Job, run: RunFolder) -> str:
+    """A short model card in the form of the Hub."""
+    base, record = job.card.base, run.record
+    data = "\n".join(f"- `{ref}` (sha256 {sha256[:12]})" for ref, sha256 in record["data"].items())
+    return (
+        f"---\nbase_model: {base.ref}\nbase_model_relation: adapter\nlibrary_name: peft\n---\n\n"
+        f"# {run.path.name}\n\nLoRA adapter ({job.card.kind}) for {base.ref} ({base.file}, sha256 "
+        f"{base.sha256}). Prompt {job.card.prompt_version}; labels {job.card.labels or 'none'}.\n\n"
+        f"Learnt from and chosen on:\n{data}\n\n"
+        f"Settings in config.yaml of the run, results in run.json and in the report beside it.\n"
+    )
+
+
+def _parameters(model: Any) -> tuple[int, int]:
+    counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, trained in counts if trained), sum(n for n, _ in counts)
+
+
+def _say(run: RunFolder) -> None:
+    dev = run.record.get("dev") or {}
+    found = ", ".join(f"{key} {value:.4g}" for key, value in dev.items()) or "no dev data"
+    minutes = run.record["seconds"] / 60
+    print(f"done in {minutes:.1f} min: dev {found}; adapter in {run.adapter}", flush=True)

@@ -1,0 +1,211 @@
+"""Conversation -> answer: LoRA on a chat model, with the loss on the answer alone.
+
+Rows are `file:` conversations {messages, passages?}, or folders of articles and questions, which
+finetune.grounded turns into such. Where a row has passages, app.core.prompt renders them with the
+question, as the product does when it asks. TRL tokenises and masks; the checkpoint with the least dev
+loss is kept.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from torch.nn.functional import cross_entropy
+from transformers.pytorch_utils import Conv1D
+from trl import SFTConfig, SFTTrainer
+
+from app.core import data
+from app.core.config import parse
+from app.core.errors import ConfigError, InputError, nearest
+from app.core.messages import Conversation
+from app.core.prompt import DECLINE, support_messages, template
+from app.core.records import read_rows
+from app.models import adapters, classifier
+from app.models.loading import causal_model, tokenizer
+from finetune import grounded, overlap
+from finetune.config import TrainConfig
+from finetune.job import Job, Order, adapter_folder, base_weights, starting_card
+from finetune.trainer import Repeatable, arguments, frozen_dtype
+
+_IGNORED = -100
+
+
+class AnswerTrainer(Repeatable, SFTTrainer):  # type: ignore[misc]
+    """TRL's SFTTrainer with rows in a repeatable order and a cheaper loss on CPU."""
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:  # fmt: skip
+        """Mean cross-entropy over the answers' tokens; the language head sees only the batch's tail.
+
+        Off a GPU TRL 1.16 applies the head to every token of the prompt, several times as slow.
+        """
+        labels = inputs["labels"]
+        first = int((labels != _IGNORED).int().argmax(1).min())
+        keep = labels.shape[1] - first + 1
+        outputs = model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
+            use_cache=False, logits_to_keep=keep,
+        )  # fmt: skip
+        logits = outputs.logits[:, :-1].flatten(0, 1).float()
+        wanted = labels[:, first:].flatten()
+        total = cross_entropy(logits, wanted, ignore_index=_IGNORED, reduction="sum")
+        count = num_items_in_batch if num_items_in_batch is not None else (wanted != _IGNORED).sum()
+        loss = total / count
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # counted over all, averaged by DDP
+        return (loss, outputs) if return_outputs else loss
+
+
+def build(order: Order) -> Job:
+    """Read the data, load base and adapter, make the Trainer. Raises AppErrors for bad input."""
+    config = order.config
+    version = template(config.data.prompt).id
+    train, dev, counts = read(config)
+    weights = base_weights(config, order.run)
+    starting_card(config.adapter, weights, version)
+    loaded = tokenizer(weights.folder)
+    if not loaded.chat_template:
+        raise InputError(f"{config.model.path} has no chat template: sft needs a chat model")
+    sets = {}
+    for name, rows in (("train", train), ("dev", dev)):
+        features = [as_features(row, version) for row in rows]
+        sets[name] = [f for f in features if token_count(f, loaded) <= config.data.max_tokens]
+        counts[name]["too_long"] = len(rows) - len(sets[name])
+        counts[name]["used"] = len(sets[name])
+    if not sets["train"]:
+        raise InputError(f"no training row fits in data.max_tokens {config.data.max_tokens}")
+    dtype = frozen_dtype(config)
+    trainer = _trainer(order, _model(config, weights.folder, dtype), loaded, sets)
+    card = adapters.Card(kind="chat", base=weights.record(), prompt_version=version)
+    learnt = [text for row in train for text in _texts(row)]
+    record = {"rows": counts, "frozen_dtype": dtype}
+    return Job(trainer, card, learnt, lambda: _measure(trainer), record)
+
+
+def read(config: TrainConfig) -> tuple[list[Conversation], list[Conversation], dict[str, Any]]:
+    """(train, dev, counts).
+
+    Training rows whose question or answer overlaps with a named test set are left out.
+    """
+    group = config.data
+    known = overlap.known_texts(group.exclude_overlap_with)
+    train, counts = [], {}
+    for number, ref in enumerate(group.train):  # a reference named twice gives other passages
+        found = _conversations(ref, config.run.seed + number, group.limit)
+        kept = [row for row in found.rows if not overlap.shares(_texts(row), known)]
+        left_out = found.left_out | {"overlap": len(found.rows) - len(kept)}
+        counts[f"{number + 1} {ref}"] = {"read": len(found.rows), "left_out": left_out}
+        train += kept
+    dev = [
+        row
+        for ref in group.dev
+        for row in _conversations(ref, config.run.seed, group.dev_limit).rows
+    ]
+    return train, dev, {"train": counts, "dev": {"read": len(dev)}}
+
+
+def as_features(row: Conversation, version: str) -> dict[str, Any]:
+    """TRL's prompt and completion. With passages, the last question is rendered over them."""
+    *before, answer = row.messages
+    if row.passages and before:
+        *history, question = before
+        before = support_messages(
+            question.content, row.passages, history=history, version=version
+        )
+    return {
+        "prompt": [message.model_dump() for message in before],
+        "completion": [answer.model_dump()],
+        # as app.models.transformers_chat renders it: nothing in a message opens a turn
+        "chat_template_kwargs": {"sanitize_control_tokens": True},
+    }
+
+
+def token_count(features: dict[str, Any], loaded: Any) -> int:
+    """Tokens of prompt and answer."""
+    turns = features["prompt"] + features["completion"]
+    made = loaded.apply_chat_template(turns, return_dict=True, **features["chat_template_kwargs"])
+    return len(made["input_ids"])
+
+
+def _conversations(ref: str, seed: int, limit: int | None) -> grounded.Found:
+    """Rows of a folder of questions, or of a file of conversations. InputError names file and line."""
+    if data.is_corpus(ref):
+        return grounded.conversations(ref, seed, limit)
+    parsed = data.parse_ref(ref)
+    path = data.path_of(parsed)
+    if path is None or path.is_dir():
+        raise InputError(
+            f"{ref}: sft reads a file of conversations (file:PATH.jsonl) or a folder with docs.jsonl "
+            f"and queries.jsonl"
+        )
+    rows = [_conversation(row) for row in read_rows(path)]
+    chosen = random.Random(seed).sample(rows, min(limit or len(rows), len(rows)))
+    return grounded.Found(chosen, {})
+
+
+def _conversation(row: dict[str, Any]) -> Conversation:
+    fields = {key: row[key] for key in ("messages", "passages") if row.get(key)}
+    made = parse(Conversation, fields, row["_where"])
+    if made.messages[-1].role != "assistant" or len(made.messages) < 2:
+        raise InputError(f"{row['_where']}: expected messages that end with the assistant's answer")
+    return made
+
+
+def _texts(row: Conversation) -> list[str]:
+    """What the user said and what is answered; the decline sentence is ours, not the data's."""
+    *before, answer = row.messages
+    asked = [message.content for message in before if message.role == "user"]
+    return asked if answer.content in DECLINE.values() else [*asked, answer.content]
+
+
+def _model(config: TrainConfig, folder: Path, dtype: str) -> Any:
+    adapter, model = config.adapter, causal_model(folder, dtype)
+    if adapter.init_from is not None:
+        return adapters.attach(model, adapter_folder(adapter.init_from), trainable=True)
+    known = [name for name in classifier.linear_layers(model) if name != "lm_head"]
+    targets = known if adapter.targets == "all-linear" else list(adapter.targets)
+    unknown = [name for name in targets if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"adapter.targets: no linear layer {unknown[0]!r} in {config.model.path}."
+            f"{nearest(unknown[0], known)} It has {', '.join(known)}, or say all-linear"
+        )
+    lora = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=targets,
+        fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.modules()),  # GPT-2
+    )
+    return get_peft_model(model, lora)
+
+
+def _trainer(order: Order, model: Any, loaded: Any, sets: dict[str, list[Any]]) -> AnswerTrainer:
+    options = arguments(order.config, order.run, order.accumulate)
+    if order.config.data.dev:
+        options |= {"metric_for_best_model": "loss", "greater_is_better": False}
+    args = SFTConfig(
+        **options,
+        max_length=order.config.data.max_tokens,
+        gradient_checkpointing=False,  # TRL's default; it saves memory that adapters do not need
+    )
+    return AnswerTrainer(
+        model=model,
+        args=args,
+        processing_class=loaded,
+        train_dataset=Dataset.from_list(sets["train"]),
+        eval_dataset=Dataset.from_list(sets["dev"]) if sets["dev"] else None,
+    )
+
+
+def _measure(trainer: AnswerTrainer) -> dict[str, Any]:
+    dev = {"log_loss": trainer.evaluate()["eval_loss"]} if trainer.eval_dataset else {}
+    return {"calibration": {"temperature": 1.0}, "dev": dev}
