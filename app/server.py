@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
@@ -28,7 +28,6 @@ from app.web.visits import Visits
 if TYPE_CHECKING:
     import gradio as gr
 
-T = TypeVar("T")
 API_VERSION = "1.0"
 QUEUE_SIZE = 32
 """Page events that may wait; more get a message that the queue is full."""
@@ -61,7 +60,8 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         app.include_router(part.router(services))
     docs.install(app)
     app.include_router(_nothing())
-    return _with_page(app, settings, services)
+    _in_a_loop(partial(_mount_page, app, settings, services))
+    return app
 
 
 def _guard(app: FastAPI, settings: Settings, services: Services) -> None:
@@ -95,7 +95,7 @@ def _nothing() -> APIRouter:
     return api
 
 
-def _with_page(app: FastAPI, settings: Settings, services: Services) -> FastAPI:
+def _mount_page(app: FastAPI, settings: Settings, services: Services) -> None:
     """Mount the page at /. Gradio sends usage reports unless told not to, before its import."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr
@@ -103,7 +103,7 @@ def _with_page(app: FastAPI, settings: Settings, services: Services) -> FastAPI:
     from app.ui.build import build
     from app.ui.style import mount_kwargs
 
-    page: gr.Blocks = _in_a_loop(partial(build, services))
+    page: gr.Blocks = build(services)
     page.queue(api_open=False, max_size=QUEUE_SIZE, default_concurrency_limit=PAGE_WORKERS)
     gr.mount_gradio_app(
         app, page, path="/",
@@ -113,20 +113,20 @@ def _with_page(app: FastAPI, settings: Settings, services: Services) -> FastAPI:
         **mount_kwargs(),
     )  # fmt: skip
     _own_errors(app.routes[-1].app)  # type: ignore[attr-defined]
-    return app
 
 
-def _in_a_loop(make: Callable[[], T]) -> T:
-    """`make()` while an event loop runs: where none does, Gradio makes some and leaves them open."""
+def _in_a_loop(act: Callable[[], None]) -> None:
+    """`act()` while an event loop runs: without one, Gradio makes several and leaves them open."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
 
-        async def made() -> T:
-            return make()
+        async def acted() -> None:
+            act()
 
-        return asyncio.run(made())
-    return make()
+        asyncio.run(acted())
+    else:
+        act()
 
 
 def _own_errors(page: FastAPI) -> None:

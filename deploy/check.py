@@ -94,7 +94,8 @@ def check_files(folder: Path) -> FrontMatter:
     pins = dict(line.split("==") for line in (folder / "requirements.txt").read_text().split())
     if pins.get("gradio") != matter.sdk_version:
         raise CheckFailed(
-            f"sdk_version is {matter.sdk_version}, requirements.txt pins gradio {pins.get('gradio')}"
+            f"sdk_version is {matter.sdk_version}, "
+            f"requirements.txt pins gradio {pins.get('gradio')}"
         )
     if not (folder / matter.app_file).is_file():
         raise CheckFailed(f"app_file {matter.app_file} is not in {folder}")
@@ -127,7 +128,8 @@ def _install(space: Path, home: Path) -> Path:
 def _boot(space: Path, home: Path, python: Path, port: int) -> Iterator[tuple[str, float]]:
     """Run the entry file in an empty environment; yields URL and seconds until /readyz said 200."""
     environment = {
-        "HOME": str(home), "PATH": os.environ["PATH"], "SYSTEM": "spaces", "SPACE_ID": "check/space",
+        "HOME": str(home), "PATH": os.environ["PATH"],
+        "SYSTEM": "spaces", "SPACE_ID": "check/space",
         "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1", "FRONTDESK_HOST": "127.0.0.1",
     }  # fmt: skip
     log = home / "log.txt"

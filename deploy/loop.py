@@ -1,9 +1,9 @@
-"""The loop, once around: feedback -> data -> LoRA -> evaluate -> compare -> gate -> promote -> served.
+"""The loop, once around: feedback, data, LoRA, evaluate, compare, gate, promote, served.
 
     python -m deploy.loop --feature sentiment        (make loop)
 
-Each step is the command that a person would type, run as a process; a step that fails ends the loop and
-leaves the old release where it is. Exit status: 0 shipped, 1 blocked, 3 inconclusive, 2 bad input.
+Each step is the command that a person would type, run as a process; a step that fails ends the loop
+and leaves the old release where it is. Exit status: 0 shipped, 1 blocked, 3 inconclusive, 2 bad input.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _train(feature: str, run: Path, data: Path) -> None:
 
 
 def _reports(feature: str, run: Path) -> Path:
-    """Evaluate the candidate; returns the baseline's report, made again only if code has changed."""
+    """Evaluate the candidate; returns the baseline's report, made again if code has changed."""
     _step("evaluate", "eval", "run", feature, "--adapter", str(run / "adapter"), "--out", str(run))
     baseline = release_dir() / feature / "reports" / feature
     if not (baseline / "report.json").is_file() or not current_code(baseline / "report.json"):

@@ -1,4 +1,4 @@
-"""Which dtypes may serve an adapter: those whose answers are those of fp32, shown on a probe set."""
+"""Which dtypes may serve an adapter: those that answer as fp32 does, shown on a probe set."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Promote a run that the gate let through, and roll back: the release folders change whole or not at all.
+"""Promote a run that the gate let through, and roll back: a release changes whole or not at all.
 
     app/release/<feature>/             what is served
     var/releases/<feature>/<id>/       earlier releases, for rollback
 
-A run folder holds report.json (or <task>/report.json) and gate.json, beside adapter/ where the system
-has weights of its own. Nothing is believed: the report is read with its samples, the gate's evidence
-must be about this very report, the adapter must have the evaluated sha256, the code must be the present.
+A run folder holds report.json (or <task>/report.json) and gate.json, beside adapter/ where the
+system has weights of its own. Nothing is believed: the report is read with its samples, the gate's
+evidence must be about this very report, the adapter must have the evaluated sha256, the code must be
+the present one.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Refused(AppError):
 def promote(run: Path, feature: str) -> Release:
     """Make `run` the release of `feature`; returns it.
 
-    Raises InputError for a folder that is no evaluated run, Refused with the reason where the gate did
-    not let it through or a file is not the evaluated one, Mismatch where its report was changed.
+    Raises InputError for a folder that is no evaluated run, Refused with the reason where the gate
+    did not let it through or a file is not the evaluated one, Mismatch for a changed report.
     """
     known(feature)
     loaded = report_of(run, feature)

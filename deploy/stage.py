@@ -3,7 +3,7 @@
     python -m deploy stage --out DIR
 
 Holds the product, its releases, the weights under them, pins, and the Space's front matter. Neither
-training nor evaluation code, no database, no secret. `python -m deploy check DIR` proves that it boots.
+training nor evaluation code, no database, no secret. `python -m deploy check DIR` proves it boots.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ def _check_size(folder: Path) -> None:
 _READ_ME = """
 # A Frontdesk Space
 
-Written by `python -m deploy stage`; change the product, not this folder. The demo shop is invented and
-its data is synthetic. The disk of a Space is not kept: conversations and feedback are gone after a
-restart unless the secret DATABASE_URL names a PostgreSQL database. Set the secret FRONTDESK_SECRET, or
-visitors lose their conversations at each restart.
+Written by `python -m deploy stage`; change the product, not this folder. The demo shop is invented
+and its data is synthetic. The disk of a Space is not kept: conversations and feedback are gone after
+a restart unless the secret DATABASE_URL names a PostgreSQL database. Set the secret FRONTDESK_SECRET,
+or visitors lose their conversations at each restart.
 """

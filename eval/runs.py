@@ -3,13 +3,14 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from app.core.config import parse
 from app.core.errors import InputError
 from app.core.files import read_json
-from app.core.release import Base, Calibration
+from app.core.release import Calibration
 
 
 def record(adapter: Path) -> dict[str, Any]:
@@ -23,11 +24,14 @@ def record(adapter: Path) -> dict[str, Any]:
     )
 
 
-def base(run: dict[str, Any], adapter: Path) -> Base:
-    """The base that the run was trained on."""
-    return parse(Base, run.get("base"), f"run.json of {adapter}: base")
+def labels(run: Mapping[str, Any], adapter: Path) -> list[str]:
+    """Class names in the order of the logits. Raises InputError where the run recorded none."""
+    found = run.get("labels")
+    if not isinstance(found, list) or not found:
+        raise InputError(f"run.json of {adapter}: expected a list of labels, found {found!r}")
+    return [str(label) for label in found]
 
 
-def calibration(run: dict[str, Any], adapter: Path) -> Calibration:
+def calibration(run: Mapping[str, Any], adapter: Path) -> Calibration:
     """Temperature and thresholds fitted on dev; defaults where the run fitted none."""
     return parse(Calibration, run.get("calibration") or {}, f"run.json of {adapter}: calibration")

@@ -22,6 +22,23 @@ from finetune.runs import RunFolder, last_checkpoint, open_run
 from finetune.tasks import TASKS
 from finetune.trainer import equip
 
+_CARD = """---
+base_model: {base.ref}
+base_model_relation: adapter
+library_name: peft
+---
+
+# {name}
+
+LoRA adapter ({card.kind}) for {base.ref} ({base.file}, sha256 {base.sha256}).
+Prompt {card.prompt_version}; labels: {labels}.
+
+Learnt from and chosen on:
+{data}
+
+Its settings are in config.yaml of the run, its results in run.json and in the report beside it.
+"""
+
 
 def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
     """Train, measure on dev, save. Ends with SystemExit(128 + signal) where `stop` came.
@@ -112,14 +129,13 @@ def _save_adapter(job: Job, run: RunFolder) -> str:
 
 def _card(job: Job, run: RunFolder) -> str:
     """A short model card in the form of the Hub."""
-    base, record = job.card.base, run.record
-    data = "\n".join(f"- `{ref}` (sha256 {sha256[:12]})" for ref, sha256 in record["data"].items())
-    return (
-        f"---\nbase_model: {base.ref}\nbase_model_relation: adapter\nlibrary_name: peft\n---\n\n"
-        f"# {run.path.name}\n\nLoRA adapter ({job.card.kind}) for {base.ref} ({base.file}, sha256 "
-        f"{base.sha256}). Prompt {job.card.prompt_version}; labels {job.card.labels or 'none'}.\n\n"
-        f"Learnt from and chosen on:\n{data}\n\n"
-        f"Settings in config.yaml of the run, results in run.json and in the report beside it.\n"
+    base = job.card.base
+    return _CARD.format(
+        base=base,
+        name=run.path.name,
+        card=job.card,
+        labels=", ".join(job.card.labels or ["none"]),
+        data="\n".join(f"- `{ref}` (sha256 {h[:12]})" for ref, h in run.record["data"].items()),
     )
 
 

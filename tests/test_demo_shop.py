@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def test_a_third_buys_the_same_coffee_or_tea_again_after_some_weeks() -> None:
             day = dt.date.fromisoformat(row["date"][:10])
             bought[row["customer"], row["item"]].append(day)
     again = {customer for (customer, _), days in bought.items() if len(days) > 1}
-    gaps = sorted((b - a).days for days in bought.values() for a, b in zip(days, days[1:]))  # noqa: B905, RUF007
+    gaps = sorted((b - a).days for days in bought.values() for a, b in pairwise(days))
     assert len(again) / len(grouped("customer")) > 0.33
     assert 21 <= gaps[len(gaps) // 2] <= 56
 

@@ -53,7 +53,7 @@ class Catalogue:
             row["item"]: Product(row["item"], **{f: row[f] for f in fields if f in row})
             for row in items
         }
-        self._encoder = encoder
+        self.encoder = encoder
         self._vectors = encoder.encode([item_text(row) for row in items])
         products = self.products.values()
         self._titles = [_words(f"{p.title} {p.category}") for p in products]
@@ -74,7 +74,7 @@ class Catalogue:
         """
         if not query.text or not self.products:
             return []
-        cosines = self._vectors @ self._encoder.encode([query.text])[0]
+        cosines = self._vectors @ self.encoder.encode([query.text])[0]
         found = []
         for row, product in enumerate(self.products):
             words, share = self._overlap(query, row)

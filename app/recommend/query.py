@@ -63,9 +63,13 @@ def read(text: str) -> Query:
 
 
 def stem(word: str) -> str:
-    """`word` without an English plural ending, so that "mugs" finds "mug"."""
-    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
-        return word[:-1]
+    """`word` without its commonest English endings, so that "mugs" finds "mug", "bake" "baking".
+
+    Cruder than Porter's; words that it confuses are rare among product texts.
+    """
+    for ending in ("ing", "ed", "es", "s", "e"):
+        if len(word) >= len(ending) + 3 and word.endswith(ending) and not word.endswith("ss"):
+            return word[: -len(ending)]
     return word
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from app.recommend.lexicon import CATEGORIES
 from app.recommend.matrix import Matrix
 
 MAX_K = 50
+_ALL = sys.maxsize  # filters come after the ranking, which also holds what is no longer sold
 _TASTE = 0.1  # a query rules; what the customer likes decides between products that answer it alike
 
 
@@ -136,10 +138,9 @@ class Shop:
         return {item: 1 - place / len(ranking) for place, (item, _) in enumerate(ranking)}
 
     def _recommended(self, user: str | None, liked: Sequence[str]) -> list[tuple[str, float]]:
-        everything = len(self.catalogue.products)
         if liked:
-            return [*self.recommender.recommend_for(liked, everything)]
-        return [*self.recommender.recommend(user, everything)]
+            return [*self.recommender.recommend_for(liked, _ALL)]
+        return [*self.recommender.recommend(user, _ALL)]
 
     def _reason(
         self, user: str | None, liked: Sequence[str], product: Product, language: str

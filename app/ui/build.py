@@ -30,11 +30,11 @@ _LOGO = (
 
 def build(services: Services) -> gr.Blocks:
     """The page over `services`; app.server queues and mounts it."""
-    return _Page(services).blocks
+    return Page(services).blocks
 
 
-class _Page:
-    """Everything that is not in a tab."""
+class Page:
+    """Head, tabs, foot, and the events that touch all of them."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -49,11 +49,11 @@ class _Page:
             self._status = gr.HTML("", elem_id="status")
             with gr.Tabs(elem_id="tabs"):
                 with labels.make(gr.Tab, {"label": "tab.chat"}, id="chat"):
-                    self._chat = ChatTab(services, labels, self._language)
+                    self.chat = ChatTab(services, labels, self._language)
                 with labels.make(gr.Tab, {"label": "tab.sentiment"}, id="sentiment"):
-                    self._mood = SentimentTab(services, labels, self._language)
+                    self.mood = SentimentTab(services, labels, self._language)
                 with labels.make(gr.Tab, {"label": "tab.recommend"}, id="recommend") as tab:
-                    self._shop = RecommendTab(services, labels, self._language, tab)
+                    self.shop = RecommendTab(services, labels, self._language, tab)
             self._foot = gr.HTML("", elem_id="foot")
             self._timer = gr.Timer(WAKING_S)
             self._listen()
@@ -71,7 +71,7 @@ class _Page:
 
     def _listen(self) -> None:
         labelled = list(self._labels.updates("en"))
-        chat, mood, shop = self._chat, self._mood, self._shop
+        chat, mood, shop = self.chat, self.mood, self.shop
         everything = list(dict.fromkeys([
             *labelled, self._language, self._chosen, self._words, self._seen, self._status,
             self._foot, self._timer, chat.thread, chat.conversation, chat.list, mood.verdict,
@@ -96,7 +96,7 @@ class _Page:
         """The page as its visitor left it: language of last time, else of the browser."""
         header = request.headers.get("accept-language", "")
         language = known(chosen) if chosen else of_browser(header)
-        latest = self._chat.latest(asker(self._services, request).owner)
+        latest = self.chat.latest(asker(self._services, request).owner)
         return self._localised(language, latest, None, None, request)
 
     def _change(
@@ -111,7 +111,7 @@ class _Page:
         now = self._services.ready()
         if now.state == seen:
             return {self._seen: gr.skip()}
-        return self._told(now, seen, language) | self._shop.stocked(language)
+        return self._told(now, seen, language) | self.shop.stocked(language)
 
     def _localised(
         self, language: str, conversation: str | None, shown: Any, wish: Any, request: gr.Request
@@ -124,9 +124,9 @@ class _Page:
             self._labels.updates(language),
             {self._language: language, self._words: names},
             self._told(self._services.ready(), None, language),
-            self._chat.restored(owner, conversation, language),
-            self._mood.localised(shown, language),
-            self._shop.localised(wish, language, request),
+            self.chat.restored(owner, conversation, language),
+            self.mood.localised(shown, language),
+            self.shop.localised(wish, language, request),
         )
 
     def _told(self, now: Readiness, seen: Any, language: str) -> Updates:

@@ -17,7 +17,6 @@ EN = {
     "brand.synthetic": "Synthetic demo shop",
     "page.other_language": "中文",
     "page.theme": "Light / dark",
-    "page.main": "Help desk",
     "tab.chat": "Chat",
     "tab.sentiment": "Sentiment",
     "tab.recommend": "Recommendations",
@@ -123,11 +122,9 @@ EN = {
     "category.Cups & Tableware": "Cups & Tableware",
     "category.Pantry": "Pantry",
     "category.Gifts & Home": "Gifts & Home",
-    "error.title": "That did not work",
     "error.unexpected": "Something broke on our side, not yours. Please try again; if it stays "
     "broken, tell us this number: {id}",
     "error.number": "{message} (number {id})",
-    "toast.title": "Noted",
 }
 
 ZH = {
@@ -136,7 +133,6 @@ ZH = {
     "brand.synthetic": "虚构的演示商店",
     "page.other_language": "English",
     "page.theme": "浅色 / 深色",
-    "page.main": "客服台",
     "tab.chat": "对话",
     "tab.sentiment": "情感分析",
     "tab.recommend": "商品推荐",
@@ -213,10 +209,10 @@ ZH = {
     "recommend.title": "喜欢这些的人，还会喜欢什么",
     "recommend.intro": "选几样您喜欢的，或者说说您在找什么。每一条推荐都写明理由。",
     "recommend.liked": "您喜欢",
-    "recommend.liked_info": "输入商品名（英文）搜索货架。",
+    "recommend.liked_info": "输入英文商品名，在货架上找。",
     "recommend.query": "您在找",
-    "recommend.query_info": "用自己的话说；商品说明是英文的，用英文更准。",
-    "recommend.query_placeholder": "a present for a tea person …",
+    "recommend.query_info": "用自己的话说，中英文都可以。",
+    "recommend.query_placeholder": "送给爱喝茶的人的礼物，做手冲的果香咖啡……",
     "recommend.category": "分类",
     "recommend.any": "不限",
     "recommend.max_price": "价格不超过",
@@ -233,10 +229,8 @@ ZH = {
     "category.Cups & Tableware": "杯具与餐具",
     "category.Pantry": "食品",
     "category.Gifts & Home": "礼品与家居",
-    "error.title": "没有成功",
     "error.unexpected": "是我们这边出了问题。请再试一次；如果还不行，请告诉我们这个编号：{id}",
     "error.number": "{message}（编号 {id}）",
-    "toast.title": "已记下",
 }
 
 _WORDS = {"en": EN, "zh": ZH}

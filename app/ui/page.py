@@ -80,12 +80,13 @@ def toast(error: Exception, language: str) -> None:
         log.error("page_error", id=number, exc_info=error)
         key = "error.number" if told else "error.unexpected"
         told = text(language, key, message=told, id=number)
-    _warn(str(told), language)
+    message = str(told)
+    gr.Warning(escape(message[:1].upper() + message[1:]), duration=8)
 
 
 def note(language: str, key: str) -> None:
     """A small friendly toast."""
-    gr.Info(escape(text(language, key)), duration=4, title=escape(text(language, "toast.title")))
+    gr.Info(escape(text(language, key)), duration=4)
 
 
 @contextmanager
@@ -115,11 +116,6 @@ def awaited(services: Services, feature: str, cancel: Event | None = None) -> No
 def percent(share: float) -> str:
     """0.873 as 87 %; never a rounded-up 100 %."""
     return f"{min(99, round(share * 100))} %"
-
-
-def _warn(message: str, language: str) -> None:
-    message = message[:1].upper() + message[1:]
-    gr.Warning(escape(message), duration=8, title=escape(text(language, "error.title")))
 
 
 def _said(words: Words, language: str) -> dict[str, Any]:

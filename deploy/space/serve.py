@@ -5,6 +5,7 @@ The name is not app.py, which would stand beside the package `app` and hide it.
 
 import os
 
+# Read when the libraries below are imported.
 os.environ.setdefault("FRONTDESK_HOST", "0.0.0.0")
 os.environ.setdefault("FRONTDESK_PORT", os.environ.get("GRADIO_SERVER_PORT", "7860"))
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

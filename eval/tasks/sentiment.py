@@ -93,15 +93,16 @@ def _released() -> Built:
 
 
 def _from_run(request: Request) -> Built:
+    from app.models.adapters import read_card
     from app.sentiment.classifier import PROMPT_VERSION, Sentiment
 
     folder = request.adapter
     assert folder is not None
     found = adapter_identity(folder)
-    run = runs.record(folder)
-    base, calibration = runs.base(run, folder), runs.calibration(run, folder)
-    model = Sentiment.from_adapter(folder, request.model or base.ref, run["labels"], calibration)
-    identity = _identity(base, calibration, PROMPT_VERSION) | {"adapter": found}
+    run, card = runs.record(folder), read_card(folder)
+    calibration, labels = runs.calibration(run, folder), runs.labels(run, folder)
+    model = Sentiment.from_adapter(folder, request.model or card.base.ref, labels, calibration)
+    identity = _identity(card.base, calibration, PROMPT_VERSION) | {"adapter": found}
     return model, System("lora", _asking(model), identity, BATCH)
 
 
