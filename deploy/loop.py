@@ -3,7 +3,7 @@
     python -m deploy.loop --feature sentiment        (make loop)
 
 Each step is the command that a person would type, run as a process; a step that fails ends the loop
-and leaves the old release where it is. Exit status: 0 shipped, 1 blocked, 3 inconclusive, 2 bad input.
+and leaves the old release where it is. Exit status: 0 shipped, 1 blocked, 2 bad input, 3 undecided.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 
 A run folder holds report.json (or <task>/report.json) and gate.json, beside adapter/ where the
 system has weights of its own. Nothing is believed: the report is read with its samples, the gate's
-evidence must be about this very report, the adapter must have the evaluated sha256, the code must be
-the present one.
+evidence must be about this very report, the adapter must have the evaluated sha256, the code must
+be the present one.
 """
 
 from __future__ import annotations

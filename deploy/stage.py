@@ -125,7 +125,7 @@ _READ_ME = """
 # A Frontdesk Space
 
 Written by `python -m deploy stage`; change the product, not this folder. The demo shop is invented
-and its data is synthetic. The disk of a Space is not kept: conversations and feedback are gone after
-a restart unless the secret DATABASE_URL names a PostgreSQL database. Set the secret FRONTDESK_SECRET,
-or visitors lose their conversations at each restart.
+and its data is synthetic. The disk of a Space is not kept: conversations and feedback are gone
+after a restart unless the secret DATABASE_URL names a PostgreSQL database. Set the secret
+FRONTDESK_SECRET, or visitors lose their conversations at each restart.
 """

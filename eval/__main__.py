@@ -129,10 +129,10 @@ def _asked(plan: Plan) -> Evaluation:
 
 def _command() -> str:
     """The command line as it can be repeated from the root, without this machine's folders."""
-    from app.core.files import ROOT
+    from eval.task import relative
 
-    arguments = [part.replace(f"{ROOT}/", "") for part in sys.argv[1:]]
-    return " ".join(["python -m eval", *arguments])
+    parts = [relative(Path(part)) if part.startswith("/") else part for part in sys.argv[1:]]
+    return " ".join(["python -m eval", *parts])
 
 
 if __name__ == "__main__":

@@ -147,8 +147,8 @@ def _change(metric: Metric, pairs: Pairs) -> Change | None:
     found = difference(a, b, metric.of, seed=SEED, confidence=CONFIDENCE, resamples=RESAMPLES)
     return Change(
         name=metric.name,
-        a=round(metric.of(a), DIGITS),
-        b=round(metric.of(b), DIGITS),
+        a=round(float(metric.of(a)), DIGITS),
+        b=round(float(metric.of(b)), DIGITS),
         higher_is_better=metric.higher_is_better,
         **_rounded(found),
     )

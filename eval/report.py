@@ -171,6 +171,6 @@ def _same_values(file: Path, report: Report, rows: list[Row]) -> None:
     for said in report.metrics:
         metric = asked.metric(said.name)
         units = metric.units(rows, report.context)
-        found = round(metric.of(units), DIGITS) if len(units) else None
+        found = round(float(metric.of(units)), DIGITS) if len(units) else None
         if found is None or abs(found - said.value) > 2 * 10**-DIGITS:
             raise Mismatch(f"{file}: {said.name} is {said.value}, the samples give {found}")

@@ -1,7 +1,8 @@
 """Intervals, paired differences and sample sizes; scipy does the arithmetic.
 
-`units` are one row a sample, (n, k) floats; a statistic maps (n, k) -> float. Statistics lie in
-[0, 1] as all our metrics do. Seeded: the same input gives the same output to the last digit.
+`units` are one row a sample, (n, k) floats. A statistic maps (..., n, k) -> (...), so that thousands
+of resamples are one call; it lies in [0, 1], as all our metrics do. Seeded: the same input gives the
+same output to the last digit.
 
 - Interval: BCa bootstrap over samples (Efron 1987). Where every resample gives one value (all
   right, all wrong), the exact bound of Clopper and Pearson (1934) takes its place: with 0 of n
@@ -9,26 +10,27 @@
   statistic's whole range.
 - Difference of two systems on the same samples: the same on pairs of rows; p by McNemar's exact
   test where scores are 0 or 1, else by swapping the systems within pairs at random (permutation;
-  for means this is the sign-flip test)."""
+  for means this is the sign-flip test).
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Units = npt.NDArray[np.float64]
-Statistic = Callable[[Units], float]
+Statistic = Callable[[Units], npt.NDArray[np.float64]]
 
 SEED = 17
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-_CELLS = 4_000_000
-"""Resampled cells in memory at once (32 MB)."""
+_CELLS = 2_000_000
+"""Resampled numbers in memory at once (16 MB for each array that a statistic makes)."""
 
 
 class Interval(NamedTuple):
@@ -52,9 +54,9 @@ class Difference(NamedTuple):
     test: str
 
 
-def mean(units: Units) -> float:
+def mean(units: Units) -> npt.NDArray[np.float64]:
     """The mean of the first column."""
-    return float(units[:, 0].mean())
+    return np.asarray(units[..., 0].mean(axis=-1))
 
 
 def interval(
@@ -67,7 +69,7 @@ def interval(
 ) -> Interval:
     """`of(units)` with its two-sided interval. n must be at least 1."""
     drawn = _bca(units, of, seed, confidence, resamples)
-    value, n = of(units), len(units)
+    value, n = float(of(units)), len(units)
     low, high = drawn or _exact(value, n, confidence, lowest=0.0)
     return Interval(value, low, high, n)
 
@@ -85,14 +87,13 @@ def difference(
     if a.shape != b.shape:
         raise ValueError(f"paired rows differ in shape: {a.shape} and {b.shape}")
     n, k = a.shape
-    if of is mean:
-        pairs: Units = (a - b)[:, :1]
-        statistic: Statistic = mean
-    else:
-        pairs = np.hstack([a, b])
-        statistic = _between(of, k)
-    drawn = _bca(pairs, statistic, seed, confidence, resamples)
-    value = statistic(pairs)
+    pairs = np.hstack([a, b])
+
+    def between(rows: Units) -> npt.NDArray[np.float64]:
+        return of(rows[..., :k]) - of(rows[..., k:])
+
+    drawn = _bca(pairs, between, seed, confidence, resamples)
+    value = float(between(pairs))
     low, high = drawn or _exact(value, n, confidence, lowest=-1.0)
     p, test = _p(a, b, of, seed, resamples)
     return Difference(value, low, high, n, p, test)
@@ -105,39 +106,35 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
-def permutation(a: Units, b: Units, of: Statistic, seed: int, resamples: int) -> float:
-    """Two-sided p of `of(a) - of(b)` under swapping the systems within pairs (Fisher 1935)."""
+def permutation(
+    a: Units,
+    b: Units,
+    of: Statistic = mean,
+    *,
+    seed: int = SEED,
+    resamples: int = RESAMPLES,
+) -> float:
+    """Two-sided p of `of(a) - of(b)` under swapping the systems within pairs (Fisher 1935).
+
+    Exact where 2 ** n <= resamples.
+    """
     from scipy.stats import permutation_test
 
     everything = np.vstack([a, b])
     rows = np.arange(len(a))
 
     # Swapping row numbers instead of rows lets a statistic read several columns at once.
-    def statistic(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> float:
-        return of(everything[x]) - of(everything[y])
+    def statistic(x: Any, y: Any, axis: int) -> npt.NDArray[np.float64]:
+        first, second = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
+        return of(everything[first]) - of(everything[second])
 
     found = permutation_test(
         (rows, rows + len(a)),
         statistic,
         permutation_type="samples",
-        vectorized=False,
-        n_resamples=resamples,
-        rng=np.random.default_rng(seed),
-    )
-    return float(found.pvalue)
-
-
-def sign_flip(differences: npt.NDArray[np.float64], seed: int, resamples: int) -> float:
-    """Two-sided p that differences are symmetric about 0; exact where 2**n <= resamples."""
-    from scipy.stats import permutation_test
-
-    found = permutation_test(
-        (differences,),
-        lambda d, axis: np.mean(d, axis=axis),
-        permutation_type="samples",
         vectorized=True,
         n_resamples=resamples,
-        batch=max(1, _CELLS // len(differences)),
+        batch=_batch(everything),
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
@@ -150,7 +147,7 @@ def n_needed(n: int, error: float, gap: float, alpha: float, power: float) -> in
     """
     from scipy.stats import norm
 
-    z = norm.ppf(1 - alpha) + norm.ppf(power)
+    z = float(norm.ppf(1 - alpha) + norm.ppf(power))
     return math.ceil(n * (z * error / gap) ** 2)
 
 
@@ -168,18 +165,16 @@ def _bca(
 
     if (units == units[0]).all():
         return None
-    is_mean = of is mean
-    data = units[:, 0] if is_mean else np.arange(len(units))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a degenerate distribution gives NaN, handled below
         found = bootstrap(
-            (data,),
-            np.mean if is_mean else lambda rows: of(units[rows]),
-            vectorized=is_mean,
+            (np.arange(len(units)),),
+            lambda rows, axis: of(units[np.moveaxis(rows, axis, -1)]),
+            vectorized=True,
             n_resamples=resamples,
             confidence_level=confidence,
             method="BCa",
-            batch=max(1, _CELLS // len(units)),
+            batch=_batch(units),
             rng=np.random.default_rng(seed),
         )
     if np.ptp(found.bootstrap_distribution) == 0:
@@ -192,17 +187,15 @@ def _bca(
     return low, high
 
 
-def _between(of: Statistic, k: int) -> Statistic:
-    return lambda pairs: of(pairs[:, :k]) - of(pairs[:, k:])
+def _batch(units: Units) -> int:
+    return max(1, _CELLS // units.size)
 
 
 def _p(a: Units, b: Units, of: Statistic, seed: int, resamples: int) -> tuple[float, str]:
     if (a == b).all():
         return 1.0, "no sample differs"
-    if of is not mean:
-        return permutation(a, b, of, seed, resamples), "permutation"
-    first, second = a[:, 0], b[:, 0]
-    if np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all():
-        gained, lost = int((first > second).sum()), int((first < second).sum())
+    if of is mean and np.isin(np.hstack([a, b]), (0, 1)).all():
+        gained, lost = int((a > b)[:, 0].sum()), int((a < b)[:, 0].sum())
         return mcnemar(gained, lost), "McNemar"
-    return sign_flip(first - second, seed, resamples), "sign-flip"
+    test = "sign-flip" if of is mean else "permutation"
+    return permutation(a, b, of, seed=seed, resamples=resamples), test

@@ -27,3 +27,18 @@ def log_loss(logits: Array, labels: NDArray[np.integer]) -> float:
     """Mean -log softmax(logits)[label], in nats."""
     rows = np.arange(len(labels))
     return float(-log_softmax(logits.astype(np.float64), axis=1)[rows, labels].mean())
+
+
+def threshold(probabilities: Array, correct: NDArray[np.bool_], max_error: float) -> float:
+    """The lowest confidence from which on at most `max_error` of the answers are wrong.
+
+    probabilities: (n,) of the label said; correct: (n,). 0.0 where all may be answered; just above
+    the highest confidence where none may.
+    """
+    order = np.argsort(-probabilities)
+    wrong = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero(wrong <= max_error)
+    if not len(good):
+        return float(np.nextafter(probabilities.max(), 2.0))
+    last = int(good[-1])
+    return 0.0 if last == len(order) - 1 else round(float(probabilities[order[last]]), 4)

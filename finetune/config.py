@@ -54,6 +54,8 @@ class Data(Strict):
 
     train: list[str] = Field(min_length=1)
     """Data references, read in this order and joined."""
+    feedback: str | None = None
+    """One more reference, `file:` what `python -m finetune feedback` wrote; joined to train."""
     dev: list[str] = Field(default_factory=list)
     """Data references; the best checkpoint on them is kept, the temperature is fitted on them."""
     columns: dict[str, str] = Field(default_factory=dict)
@@ -64,9 +66,14 @@ class Data(Strict):
     """At most so many rows of each training reference, a seeded sample."""
     dev_limit: int | None = Field(None, ge=1)
     exclude_overlap_with: list[str] = Field(default_factory=list)
-    """Training rows that share a text or a 13-gram with these references are left out."""
+    """Training rows that share a text or 13 words in a row with these references are left out."""
     prompt: str = DEFAULT
     """sft: the template that renders passages and question, name/version."""
+
+    @property
+    def learnt_from(self) -> list[str]:
+        """All training references, feedback last."""
+        return [*self.train, *([self.feedback] if self.feedback else [])]
 
 
 class Optim(Strict):
@@ -102,7 +109,7 @@ class TrainConfig(Strict):
     run: Run
     task: Literal["classification", "sft"]
     model: Model
-    adapter: Adapter = Adapter()
+    adapter: Adapter = Field(default_factory=lambda: Adapter.model_validate({}))
     data: Data
     optim: Optim
     loop: Loop
@@ -138,8 +145,12 @@ def accumulation(loop: Loop, processes: int) -> int:
     return loop.global_batch // at_once
 
 
-def with_time(config: TrainConfig) -> TrainConfig:
-    """`config` with `{time}` in the run's name replaced by the time, to the second, in UTC."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    name = config.run.name.replace("{time}", stamp)
+def stamp() -> str:
+    """The time as it stands in a run's name, to the second, in UTC."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+
+
+def named(config: TrainConfig, time: str) -> TrainConfig:
+    """`config` with `{time}` in the run's name replaced by `time`."""
+    name = config.run.name.replace("{time}", time)
     return config.model_copy(update={"run": config.run.model_copy(update={"name": name})})

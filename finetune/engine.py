@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
 from app.core import config as configs
 from app.core import fingerprints
@@ -15,12 +16,12 @@ from app.core.files import write_text
 from app.core.provenance import now
 from app.models import adapters
 from app.models.dtype import device
-from finetune.config import TrainConfig, accumulation, with_time
+from finetune.callbacks import equip
+from finetune.config import TrainConfig, accumulation, named, stamp
 from finetune.job import Job, Order, data_record
 from finetune.launcher import Stop, check_processes, free_threads
 from finetune.runs import RunFolder, last_checkpoint, open_run
 from finetune.tasks import TASKS
-from finetune.trainer import equip
 
 _CARD = """---
 base_model: {base.ref}
@@ -53,7 +54,7 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
     run = open_run(config, resume=resume, main_process=state.is_main_process)
     if state.is_main_process:
         print(f"{configs.dump(config)}run folder: {config.folder}", flush=True)
-    _same_data(run, data_record(config.data.train + config.data.dev))
+    _same_data(run, data_record([*config.data.learnt_from, *config.data.dev]))
     job = TASKS[config.task](Order(config, run, accumulate))
     trainable, total = _parameters(job.trainer.model)
     run.update(
@@ -76,7 +77,7 @@ def _named(config: TrainConfig, resume: bool) -> TrainConfig:
             "--resume: run.name holds {time}, so it names no run; "
             "resume with --config runs/NAME/config.yaml"
         )
-    return with_time(config)
+    return named(config, broadcast_object_list([stamp()])[0])  # the same time in all processes
 
 
 def _same_data(run: RunFolder, found: dict[str, str]) -> None:

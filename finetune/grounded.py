@@ -30,9 +30,11 @@ SHOWN = (2, 3, 4)
 TAKEN_AWAY = 0.12
 """Share of answerable questions that are shown without the passages that answer them."""
 UNANSWERABLE = 0.4
-"""At most so many unanswerable questions for each answerable one: more teach it to decline always."""
+"""At most so many unanswerable questions for each answerable one: else it learns to decline."""
 _CANDIDATES = 20
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St)\.)\s+(?=[\"'(]?[A-Z0-9€$£])")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St)\.)\s+(?=[\"'(]?[A-Z0-9€$£])"
+)
 
 
 class Found(NamedTuple):
@@ -135,7 +137,7 @@ def _conversation(query: Query, index: _Index, rng: random.Random) -> Conversati
 
 
 def _stating(query: Query, gold: Sequence[Passage]) -> list[str]:
-    """For each fact the sentence that states it and shares most words with the question; [] if none."""
+    """For each fact the sentence that states it, nearest to the question in words; [] if none."""
     asked = set(tokens(query.text))
     chosen: list[str] = []
     for fact in query.facts:

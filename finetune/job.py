@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.core import data
+from app.core.config import parse
 from app.core.errors import ConfigError
 from app.core.files import read_json
-from app.core.release import ADAPTER_FILE
+from app.core.release import ADAPTER_FILE, Calibration
 from app.models import adapters, references
 from app.models.weights import Weights
 from finetune.config import Adapter, TrainConfig
@@ -58,7 +59,7 @@ def adapter_folder(path: Path) -> Path:
 def starting_card(adapter: Adapter, weights: Weights, prompt_version: str) -> adapters.Card | None:
     """The card of the adapter to go on from, checked; None where the run starts afresh.
 
-    Raises NotFound (no adapter there), Mismatch (another base or prompt), ConfigError (another rank).
+    Raises NotFound (no adapter), Mismatch (another base or prompt), ConfigError (another rank).
     """
     if adapter.init_from is None:
         return None
@@ -78,3 +79,11 @@ def starting_card(adapter: Adapter, weights: Weights, prompt_version: str) -> ad
 def data_record(refs: Sequence[str]) -> dict[str, str]:
     """sha256 of each data reference."""
     return {ref: data.sha256_of(ref) for ref in refs}
+
+
+def starting_calibration(path: Path | None) -> Calibration:
+    """That of the adapter to go on from (its release.json or run.json); the neutral one without."""
+    for name in ("release.json", "run.json"):
+        if path is not None and (path / name).is_file():
+            return parse(Calibration, read_json(path / name)["calibration"], str(path / name))
+    return Calibration(temperature=1.0)

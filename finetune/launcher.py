@@ -89,7 +89,7 @@ def _asked(environ: Mapping[str, str], parent: Sequence[str]) -> int:
 
 
 def _accelerate_arguments(command: Sequence[str]) -> list[str] | None:
-    """The arguments after `accelerate launch` in a command line; None where it is something else."""
+    """What follows `accelerate launch` in a command line; None where it is something else."""
     for place, word in enumerate(command[:4]):
         name = os.path.basename(word)
         if name == "accelerate" and command[place + 1 : place + 2] == ["launch"]:

@@ -1,11 +1,11 @@
 """The run folder `runs/<name>/`: opened for one writer at a time, never overwritten once finished.
 
-    config.yaml       the resolved config; the run is repeated from it
-    run.json          what it was made of and what came out; "finished": true at the very end
-    fingerprints.bin  hashes of user texts and answers it learnt from
-    metrics.jsonl     one line a log or look at dev
-    adapter/          adapter_model.safetensors, adapter_config.json, README.md
-    checkpoints/      for --resume; they hold pickles: never published, never loaded from elsewhere
+config.yaml       the resolved config; the run is repeated from it
+run.json          what it was made of and what came out; "finished": true at the very end
+fingerprints.bin  hashes of user texts and answers it learnt from
+metrics.jsonl     one line a log or look at dev
+adapter/          adapter_model.safetensors, adapter_config.json, README.md
+checkpoints/      for --resume; they hold pickles: never published, never loaded from elsewhere
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.core.provenance import git, machine, now, versions
 from finetune.config import TrainConfig
 
 CONFIG, RECORD, METRICS = "config.yaml", "run.json", "metrics.jsonl"
-_TIMING = ("_runtime", "_per_second", "total_flos")
+_TIMING = ("_runtime", "_per_second", "total_flos", "num_tokens")
 
 
 class RunFolder:
@@ -44,13 +44,13 @@ class RunFolder:
         return self.path / "adapter"
 
     def update(self, **values: Any) -> None:
-        """Add `values` to run.json, atomically; only the main process (which holds the lock) writes."""
+        """Add `values` to run.json, atomically; only the main process (it has the lock) writes."""
         self.record |= values
         if self._lock is not None:
             write_json(self.path / RECORD, self.record)
 
     def log(self, history: list[dict[str, Any]]) -> None:
-        """Write metrics.jsonl anew, without timings, so that equal runs leave equal files."""
+        """Write metrics.jsonl anew; without timings, so that equal runs leave equal files."""
         kept = [{k: v for k, v in row.items() if not k.endswith(_TIMING)} for row in history]
         if self._lock is not None:
             write_jsonl(self.path / METRICS, kept)
@@ -60,7 +60,7 @@ def open_run(config: TrainConfig, *, resume: bool, main_process: bool = True) ->
     """Take the run folder of `config`, or go on in it.
 
     Raises InputError for a folder that is running, finished, half done without `resume`, made with
-    another config, or not writable. Other processes than the main one take no lock and write nothing.
+    another config, or not writable. Processes beside the main one take no lock and write nothing.
     """
     folder = config.folder
     if not main_process:
@@ -126,7 +126,9 @@ def _same_config(config: TrainConfig, path: Path) -> None:
     if saved == config:
         return
     now_, then = _flat(config.model_dump(mode="json")), _flat(saved.model_dump(mode="json"))
-    changed = [f"{key} was {then[key]!r}, is {now_[key]!r}" for key in then if then[key] != now_[key]]
+    changed = [
+        f"{key} was {then[key]!r}, is {now_[key]!r}" for key in then if then[key] != now_[key]
+    ]
     raise InputError(
         f"--resume: {path} was made with another config ({'; '.join(changed)}); resume with "
         f"--config {path}, or train anew with --set run.name=OTHER"

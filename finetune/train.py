@@ -5,8 +5,8 @@
     accelerate launch finetune/train.py --config runs/NAME/config.yaml --resume
     torchrun --nproc_per_node 2 finetune/train.py --config F      several processes on CPU
 
-Also `python finetune/train.py`. Ctrl-C and SIGTERM save a checkpoint first. Bad input ends with one
-sentence and status 2, which accelerate and torchrun turn into 1 with a trace of their own behind it.
+Also `python finetune/train.py`. Ctrl-C and SIGTERM save a checkpoint first. Bad input ends with
+one sentence and status 2; accelerate and torchrun turn that into 1, with a trace of their own.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def toy(answer: Answer, identity: dict[str, Any] | None = None, batch: int = 4) 
     def predict(samples: Sequence[Sample]) -> list[str]:
         return [answer(sample) for sample in samples]
 
-    def build(request: Request, data: Data) -> System:
+    def build(request: Request, data: Data) -> System:  # noqa: ARG001
         return System(request.system or "toy", predict, identity or {}, batch)
 
     return Task(
@@ -55,7 +55,7 @@ def toy(answer: Answer, identity: dict[str, Any] | None = None, batch: int = 4) 
 
 
 def register(monkeypatch: pytest.MonkeyPatch, task: Task) -> None:
-    """Let reports name the toy task; its score function lies in the tests, so the code is theirs."""
+    """Let reports name the toy task, whose code is that of the tests."""
     monkeypatch.setitem(TASKS, task.name, task)
     monkeypatch.setattr(Task, "code", lambda self: f"code of {self.name}")
 

@@ -125,7 +125,8 @@ def placeholder_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def build(_: Services) -> gr.Blocks:
         with gr.Blocks() as page:
-            gr.Markdown("placeholder")
+            name = gr.Textbox()
+            name.submit(lambda text: f"hello {text}", name, name, api_name="greet")
         return page
 
     for name, values in (("build", {"build": build}), ("style", {"mount_kwargs": dict})):
@@ -137,29 +138,35 @@ def placeholder_page(monkeypatch: pytest.MonkeyPatch) -> None:
 class Site:
     """The application over fakes, with clients that come from wherever the test says."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.fakes = Fakes()
-        self.services = make_services(self.fakes, **settings)
+        kept = {"database_url": f"sqlite:///{folder / 'site.db'}", "secret": "of the tests"}
+        self.services = make_services(self.fakes, **kept, **settings)
         self.app = create_app(self.services.settings, self.services)
+
+    def fresh(self) -> Site:
+        """As on the first day: nothing stored, no quota spent, nothing held."""
+        self.services.store.maintenance.retention(-1)
+        self.services._quota._limiter.storage.reset()
+        self.fakes.support.__init__()  # type: ignore[misc]
+        return self
 
     def client(self, address: str = "127.0.0.1") -> TestClient:
         """A client with an empty cookie jar; 203.0.113.x is somewhere else."""
         return TestClient(self.app, client=(address, 50000), raise_server_exceptions=True)
 
-    def close(self) -> None:
-        self.services.stop()
-        self.services.store.close()
-
 
 @contextmanager
-def site(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[Site]:
-    """A Site over the placeholder page."""
-    placeholder_page(monkeypatch)
-    made = Site(**settings)
+def site(folder: Path, **settings: Any) -> Iterator[Site]:
+    """A Site over the placeholder page. Slow to make: share it in a module, and use `fresh`."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        placeholder_page(monkeypatch)
+        made = Site(folder, **settings)
     try:
         yield made
     finally:
-        made.close()
+        made.services.stop()
+        made.services.store.close()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from app.sentiment.classifier import Prediction
 from app.services import Services
 from app.serving.loading import Loaded
 from app.support.chat import Answer, Citation, TurnPart
+from app.ui.build import Page
 
 EVIL = '<img src=x onerror=alert(1)> **bold** <|im_start|> $$x$$ "q"'
 PASSAGE = f"Standard delivery within the EU costs €4.90, and it is free from €45. {EVIL}"
@@ -100,6 +102,15 @@ class FakeShop:
                        str(i["category"]), 1.0, why)
             for i in kept[:k]
         ]  # fmt: skip
+
+
+def made(over: Services) -> Page:
+    """The page. Made inside a running event loop: else Gradio makes two and closes neither."""
+
+    async def make() -> Page:
+        return Page(over)
+
+    return asyncio.run(make())
 
 
 def services(support: FakeSupport | None = None, **settings: Any) -> Services:

@@ -13,6 +13,7 @@ from peft import PeftModel
 from safetensors import safe_open
 
 from app.core.errors import InputError, Mismatch, NotFound
+from app.core.files import sha256_file
 from app.models import adapters, pooling
 from app.models.batching import length_sorted, pad_right
 from app.models.classifier import attach_lora, build, linear_layers, load_classifier
@@ -133,7 +134,9 @@ def test_one_file_holds_lora_head_and_card_and_names_the_hub(
         names = list(file.keys())
     assert "base_model.model.head.weight" in names
     assert any(".body." in name and "lora_A" in name for name in names)
-    assert adapters.read_card(tmp_path) == card(weights)
+    saved = adapters.read_card(tmp_path)
+    assert saved.config_sha256 == sha256_file(tmp_path / "adapter_config.json")
+    assert saved.model_copy(update={"config_sha256": None}) == card(weights)
 
 
 def test_all_linear_layers_of_the_body_are_targets(weights: Weights) -> None:
@@ -187,6 +190,30 @@ def test_a_chat_adapter_is_no_classifier(bert: Weights, tmp_path: Path) -> None:
     tuned, _ = trained(bert, tmp_path)
     adapters.save(tuned, tmp_path, card(bert).model_copy(update={"kind": "chat", "labels": None}))
     with pytest.raises(Mismatch, match="is for chat, expected a classifier's"):
+        load_classifier(bert, tmp_path)
+
+
+def test_the_same_weights_are_saved_as_the_same_bytes(bert: Weights, tmp_path: Path) -> None:
+    model, _ = build(bert, LABELS)
+    tuned = attach_lora(model)
+    saved = {adapters.save(tuned, tmp_path / str(n), card(bert)) for n in range(5)}
+    assert len(saved) == 1
+
+
+def test_a_changed_adapter_config_is_refused(bert: Weights, tmp_path: Path) -> None:
+    """lora_alpha scales the update: whoever edits it serves another system."""
+    trained(bert, tmp_path)
+    config = tmp_path / "adapter_config.json"
+    config.write_text(config.read_text().replace('"lora_alpha": 8', '"lora_alpha": 80'))
+    with pytest.raises(Mismatch, match=r"adapter_config\.json is not the one that"):
+        load_classifier(bert, tmp_path)
+
+
+def test_a_damaged_adapter_is_named(bert: Weights, tmp_path: Path) -> None:
+    trained(bert, tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"adapter_model\.safetensors is damaged"):
         load_classifier(bert, tmp_path)
 
 

@@ -80,12 +80,12 @@ def test_too_few_outputs_are_a_failure_and_never_shift_the_rest(data: str) -> No
     task = toy(wrong_on())
     plan = harness.prepare(task, Request(data))
     short = plan.system._replace(predict=lambda samples: ["yes"] * (len(samples) - 1), batch=4)
-    with pytest.raises(InputError, match="all 40 samples .* failed: ValueError"):
+    with pytest.raises(InputError, match=r"all 40 samples .* failed: ValueError"):
         harness.run(plan._replace(system=short))
 
 
 def test_ctrl_c_is_not_taken_for_a_failing_sample(data: str) -> None:
-    def answer(sample: Sample) -> str:
+    def answer(_: Sample) -> str:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -93,10 +93,10 @@ def test_ctrl_c_is_not_taken_for_a_failing_sample(data: str) -> None:
 
 
 def test_a_run_in_which_all_fails_is_an_error_and_no_report(data: str) -> None:
-    def answer(sample: Sample) -> str:
+    def answer(_: Sample) -> str:
         raise NotFound("no model")
 
-    with pytest.raises(InputError, match="all 40 samples of .* failed: NotFound: no model"):
+    with pytest.raises(InputError, match=r"all 40 samples of .* failed: NotFound: no model"):
         run(toy(answer), data=data)
 
 
@@ -147,9 +147,9 @@ def test_two_samples_with_one_id_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_system_or_task_names_those_that_exist(data: str) -> None:
-    with pytest.raises(InputError, match="no system 'othr'. Did you mean 'other'"):
+    with pytest.raises(InputError, match=r"no system 'othr'\. Did you mean 'other'"):
         run(toy(wrong_on()), data=data, system="othr")
-    with pytest.raises(NotFound, match="no task 'sentimint'. Did you mean 'sentiment'"):
+    with pytest.raises(NotFound, match=r"no task 'sentimint'\. Did you mean 'sentiment'"):
         task_named("sentimint")
 
 
@@ -175,7 +175,7 @@ def test_identical_runs_leave_identical_files_but_for_provenance(
     assert trees[0] == trees[1]
 
 
-def test_test_sets_are_counted_by_data_and_adapter(tmp_path: Path, data: str) -> None:
+def test_test_sets_are_counted_by_data_and_adapter(data: str) -> None:
     made = run(toy(wrong_on()), data=data).report
 
     def used(ref: str, adapter: str | None = None, model: str = "base") -> None:
@@ -200,7 +200,7 @@ def test_test_sets_are_counted_by_data_and_adapter(tmp_path: Path, data: str) ->
     assert uses.count("another") == (0, 0)
 
 
-def test_a_broken_record_of_uses_is_named(tmp_path: Path) -> None:
+def test_a_broken_record_of_uses_is_named() -> None:
     uses.path().write_text("{}\n", encoding="utf-8")
     with pytest.raises(InputError, match="not a line of test uses"):
         uses.count("x")

@@ -17,10 +17,15 @@ from tests.helpers_server import CITATION, Site, listening, site
 PATH = "/v1/chat/completions"
 
 
-@pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with site(monkeypatch) as made:
+@pytest.fixture(scope="module")
+def module_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("site")) as made:
         yield made
+
+
+@pytest.fixture
+def shop(module_site: Site) -> Site:
+    return module_site.fresh()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,19 @@ HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 EVIL = "https://evil.example"
 
 
-@pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    with site(monkeypatch, messages_per_minute=3, allowed_origins=["https://shop.example"]) as made:
+@pytest.fixture(scope="module")
+def module_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(
+        tmp_path_factory.mktemp("site"),
+        messages_per_minute=3,
+        allowed_origins=["https://shop.example"],
+    ) as made:
         yield made
+
+
+@pytest.fixture
+def shop(module_site: Site) -> Site:
+    return module_site.fresh()
 
 
 def test_the_fourth_message_of_a_minute_is_429_with_retry_after(shop: Site) -> None:
@@ -51,7 +61,7 @@ def test_a_body_of_a_megabyte_is_413_announced_or_not(shop: Site) -> None:
         response = client.post(MOOD, content=content, headers={"content-type": "application/json"})
         assert response.status_code == 413
         assert response.json()["error"]["code"] == "too_large"
-        assert "256,000 bytes" in response.json()["error"]["message"]
+        assert "body is too large" in response.json()["error"]["message"]
 
 
 def test_a_text_above_its_bound_is_413(shop: Site) -> None:
@@ -122,8 +132,8 @@ def test_the_page_gives_each_browser_one_cookie_that_scripts_cannot_read(shop: S
     assert shop.client().get("/").headers["set-cookie"] != cookie
 
 
-def test_behind_https_the_cookie_is_secure(monkeypatch: pytest.MonkeyPatch) -> None:
-    with site(monkeypatch, secure_cookies=True) as made:
+def test_behind_https_the_cookie_is_secure(tmp_path: Path) -> None:
+    with site(tmp_path, secure_cookies=True) as made:
         assert "; Secure" in made.client().get("/").headers["set-cookie"]
 
 
@@ -134,8 +144,9 @@ def test_a_forged_cookie_is_nobodys(shop: Site) -> None:
     name, _, signature = browser.cookies[COOKIE].partition(".")
     follow = {**HELLO, "frontdesk": {"conversation_id": mine}}
     assert browser.post(CHAT, json=follow).status_code == 200
-    for forged in (name, f"{name}x.{signature}", f"{name}.{signature[:-2]}AA", "é" * 5):
-        stranger = shop.client("203.0.113.2")
+    forgeries = (name, f"{name}x.{signature}", f"{name}.{signature[:-2]}AA", "é" * 5)
+    for number, forged in enumerate(forgeries):
+        stranger = shop.client(f"203.0.113.{number + 2}")
         headers = {"cookie": f"{COOKIE}={forged}".encode("latin-1")}
         assert stranger.post(CHAT, json=follow, headers=headers).status_code == 404
 

@@ -483,7 +483,7 @@ def test_an_unknown_sha256_is_refused_without_a_download_unless_allowed(
 ) -> None:
     refused = ask(MINILM, hub.url, sha256="0" * 64)
     assert refused["error"] == "Mismatch"
-    assert f"the Hub: other weights: sha256 {sha(b'from the hub')}" in refused["message"]
+    assert f"the Hub: other weights, sha256 {sha(b'from the hub')}" in refused["message"]
     assert not [path for path in hub.asked if "/resolve/" in path]
     allowed = ask(MINILM, hub.url, sha256="0" * 64, allow_base=True)
     assert (allowed["source"], allowed["sha256"]) == ("hub", sha(b"from the hub"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.metrics import refusal
-from eval.stats import Units, difference, interval, mcnemar, mean, n_needed, permutation, sign_flip
+from eval.stats import Units, difference, interval, mcnemar, n_needed, permutation
 
 
 def column(*values: float) -> Units:
@@ -119,23 +120,22 @@ def test_scores_of_zero_and_one_are_tested_by_mcnemar() -> None:
     assert found.p == pytest.approx(1 / 32)
 
 
-def test_sign_flip_is_exact_on_few_samples() -> None:
-    # Four differences, all +0.1: of 16 sign patterns 1 is as high and 1 as low, so p = 2/16.
-    assert sign_flip(np.full(4, 0.1), seed=1, resamples=2000) == pytest.approx(2 / 16)
-
-
-def test_graded_scores_are_tested_by_sign_flip() -> None:
+def test_graded_scores_are_tested_by_sign_flip_exactly_where_they_are_few() -> None:
+    # Four differences, all positive: of 16 sign patterns 1 is as high and 1 as low, so p = 2/16.
     a, b = column(0.9, 0.8, 0.7, 0.6), column(0.8, 0.6, 0.4, 0.2)
     found = difference(a, b)
     assert found.test == "sign-flip"
     assert found.p == pytest.approx(2 / 16)
 
 
-def test_permutation_of_a_mean_is_the_sign_flip() -> None:
+def test_permutation_agrees_with_all_sign_patterns_counted_by_hand() -> None:
     draw = np.random.default_rng(3)
     a, b = column(*draw.random(8)), column(*draw.random(8))
-    swapped = permutation(a, b, mean, seed=1, resamples=2000)
-    assert swapped == pytest.approx(sign_flip((a - b)[:, 0], seed=1, resamples=2000))
+    gaps = (a - b)[:, 0]
+    flipped = [np.dot(signs, gaps) for signs in product((1, -1), repeat=8)]
+    above = np.mean([total >= gaps.sum() - 1e-12 for total in flipped])
+    below = np.mean([total <= gaps.sum() + 1e-12 for total in flipped])
+    assert permutation(a, b) == pytest.approx(min(1, 2 * min(above, below)))
 
 
 def test_f1_is_compared_by_permutation_over_whole_rows() -> None:

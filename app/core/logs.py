@@ -34,7 +34,7 @@ def configure(*, json_lines: bool | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     handler = logging.StreamHandler()
     handler.setFormatter(_WithoutMessage("%(levelname)s %(name)s: %(message)s"))

@@ -54,14 +54,14 @@ def machine() -> dict[str, Any]:
 
 
 def code_hash(*parts: str) -> str:
-    """sha256 over the Python and YAML files under `parts`, paths relative to the root.
+    """sha256 over Python, YAML and JSON files (fitted numbers) under `parts`, paths from the root.
 
     Example: code_hash("app/core", "app/models", "app/sentiment", "eval/tasks/sentiment.py").
     """
     files: list[Path] = []
     for part in parts:
         path = ROOT / part
-        inside = [p for p in path.rglob("*") if p.suffix in (".py", ".yaml")]
+        inside = [p for p in path.rglob("*") if p.suffix in (".py", ".yaml", ".json")]
         files += [path] if path.is_file() else inside
     return sha256_files([p for p in files if "__pycache__" not in p.parts])
 

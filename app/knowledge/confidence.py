@@ -14,7 +14,6 @@ from pathlib import Path
 from app.core.config import Strict, parse
 from app.core.files import read_json
 from app.knowledge.shelf import Ranking
-from app.knowledge.terms import terms
 
 FILE = Path(__file__).with_name("confidence.json")
 
@@ -44,24 +43,17 @@ class Confidence(Strict):
 
 
 def load(path: Path = FILE) -> Confidence:
-    """The fitted weights. Raises ConfigError or InputError where the file is not what it should be."""
+    """The fitted weights. Raises ConfigError or InputError where the file is not right."""
     return parse(Confidence, read_json(path), str(path))
 
 
-def features(ranking: Ranking, asked: str, best: int) -> dict[str, float]:
-    """What speaks for the passage in row `best`. `asked`: the question with what it follows.
+def features(ranking: Ranking, best: int) -> dict[str, float]:
+    """What speaks for the passage in row `best`: what each index says of it.
 
-    cosine and share: what the two indexes say of it; margin: how far its fused score is above the
-    best of the other articles (0 where there is none); coverage: share of the
-    question's content words that stand in the passage or its title.
+    Margin to the next article, coverage of the question's words and its length added nothing on
+    questions of topics left out of the fit.
     """
-    fused, articles = ranking.fused, ranking.shelf.articles
-    others = fused[articles != articles[best]]
-    passage = ranking.shelf.passages[best]
-    wanted, there = set(terms(asked)), set(terms(f"{passage.title} {passage.text}"))
     return {
         "cosine": float(ranking.halves.dense[best]),
         "share": float(ranking.halves.bm25[best]),
-        "margin": float(fused[best] - others.max()) if others.size else 0.0,
-        "coverage": len(wanted & there) / max(1, len(wanted)),
     }

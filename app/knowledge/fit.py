@@ -3,9 +3,9 @@
 Prints the grid that RetrievalConfig was chosen from and writes confidence.json. Reads the train and
 dev questions only. Run it again whenever articles, questions or the encoder change.
 
-The threshold has the best refusal F1 among those that keep the error of the answers given (their best
-passage is of a wrong article) within the brief; where none does, the best refusal F1 of all, and the
-record says so. Of thresholds within F1_TIE the lowest is taken: it answers more questions.
+The threshold has the best refusal F1 among those that keep the error of the answers given (their
+best passage is of a wrong article) within the brief; where none does, the best refusal F1 of all,
+and the record says so. Of thresholds within F1_TIE the lowest is taken: it answers more questions.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from app.core.data import corpus, sha256_of
 from app.core.files import write_json
 from app.core.kinds import Corpus, Query
 from app.core.messages import Message
-from app.knowledge import followup
 from app.knowledge.confidence import FILE, features
-from app.knowledge.retrieve import Knowledge, RetrievalConfig
+from app.knowledge.retrieve import Knowledge
 from app.knowledge.shelf import Ranking
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -34,7 +33,7 @@ GRID = {
     "part_weight": (0.0, 0.3, 0.6, 1.0),
 }
 GRID_ZH = {"bm25_weight_zh": (0.5, 0.7, 0.8, 0.9, 1.0)}
-FEATURES = {"en": ("cosine", "share", "margin", "coverage"), "zh": ("share", "coverage")}
+FEATURES = {"en": ("cosine", "share"), "zh": ("share",)}
 """Chinese has few questions to fit on, and a cosine that says little."""
 C = 0.5
 F1_TIE = 0.02
@@ -160,7 +159,7 @@ def fit(language: str, drawn: Sequence[Sample]) -> Fit:
     from sklearn.preprocessing import StandardScaler
 
     names = FEATURES[language]
-    own = [sample for sample in drawn if sample.query.lang == language]
+    own = _of(language, drawn)
     x = np.array([[sample.found[name] for name in names] for sample in own])
     y = np.array([sample.answerable for sample in own])
     topics = [sample.query.topic for sample in own]
@@ -179,9 +178,7 @@ def curve(drawn: Sequence[Sample], fits: dict[str, Fit]) -> list[Point]:
     rows = [
         (p, sample)
         for language, f in fits.items()
-        for p, sample in zip(
-            f.held_out, (s for s in drawn if s.query.lang == language), strict=True
-        )
+        for p, sample in zip(f.held_out, _of(language, drawn), strict=True)
         if sample.as_asked
     ]
     chances = np.array([p for p, _ in rows])
@@ -207,18 +204,16 @@ def choose(points: Sequence[Point], max_error: float) -> tuple[Point, bool]:
 
 
 def _sample(query: Query, ranking: Ranking, gold: Any, *, as_asked: bool) -> Sample:
-    asked = f"{followup.context(query.text, _history(query))}\n{query.text}"
     best = int(ranking.fused.argmax())
     answerable = bool(query.gold) and as_asked
-    return Sample(
-        query, features(ranking, asked, best), answerable, answerable and bool(gold[best]), as_asked
-    )
+    right = answerable and bool(gold[best])
+    return Sample(query, features(ranking, best), answerable, right, as_asked)
 
 
 def _quality(language: str, drawn: Sequence[Sample], fitted: Fit) -> dict[str, Any]:
     from sklearn.metrics import roc_auc_score
 
-    own = [sample for sample in drawn if sample.query.lang == language]
+    own = _of(language, drawn)
     asked = np.array([sample.as_asked for sample in own])
     answerable = np.array([sample.answerable for sample in own])
     return {
@@ -228,6 +223,10 @@ def _quality(language: str, drawn: Sequence[Sample], fitted: Fit) -> dict[str, A
         "auroc_as_asked": round(float(roc_auc_score(answerable[asked], fitted.held_out[asked])), 3),
         "auroc_all": round(float(roc_auc_score(answerable, fitted.held_out)), 3),
     }
+
+
+def _of(language: str, drawn: Sequence[Sample]) -> list[Sample]:
+    return [sample for sample in drawn if sample.query.lang == language]
 
 
 def _originals(seen: Corpus) -> dict[str, str]:

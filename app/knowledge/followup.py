@@ -1,7 +1,7 @@
 """Does a question lean on the turn before, and on what text of it?
 
-Rules, not a model: they cost nothing and a person can read why. They do not resolve which noun a pronoun
-means; retrieval only needs the words of both turns.
+Rules, not a model: they cost nothing and a person can read why. They do not resolve which noun a
+pronoun means; retrieval only needs the words of both turns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Two ways to score every passage for a question, behind one seam.
 
-What every index keeps (tests/test_index.py holds it as a contract): one score a text, in the order given;
-higher is better; about 0 where nothing matches and 1 where all does; the same question, the same scores.
+What every index keeps (tests/test_index.py holds it as a contract): one score a text, in the order
+given; higher is better; about 0 where nothing matches and 1 where all does; the same question, the
+same scores.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class PassageIndex(Protocol):
 class Bm25Index:
     """BM25 (Robertson & Zaragoza 2009, Lucene's variant, k1 = 1.5, b = 0.75) over `terms`.
 
-    Scores are divided by what a text that held every word of the question endlessly often would get, so
-    that they are a share in 0..1 and comparable between questions; the order is that of BM25.
+    Scores are divided by what a text that held every word of the question endlessly often would
+    get, so that they are a share in 0..1, comparable between questions; the order is that of BM25.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -53,7 +54,7 @@ class Bm25Index:
         return found / np.float32(best)
 
     def weight(self, word: str) -> float:
-        """Inverse document frequency of a term, as BM25 has it; that of an unknown one is largest."""
+        """Inverse document frequency of a term, as BM25 has it; largest for an unknown one."""
         holds = self._documents[word]
         return math.log(1 + (self._n - holds + 0.5) / (holds + 0.5))
 

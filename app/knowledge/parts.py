@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 _ASKS = (
-    r"(?:how|what|when|where|which|who|why|by when|till when|until when|can|could|do|does|did|is|are|"
-    r"may|will|would|should)\b"
+    r"(?:how|what|when|where|which|who|why|by when|till when|until when|can|could|do|does|did|is|"
+    r"are|may|will|would|should)\b"
 )
 _CUT = re.compile(
     r"(?<=[?？])\s*|(?<=[.!。！])\s+"

@@ -1,11 +1,12 @@
 """Search over help articles: BM25 and MiniLM fused, titles as a field, follow-ups resolved.
 
-Fusing by ranks is worse than either half here (StackFAQ, plain RRF: recall@1 .818 where MiniLM alone has
-.914), so scores are fused: a cosine, and BM25 as a share of its largest possible value.
+Fusing by ranks is worse than the better half (StackFAQ, plain RRF: recall@1 .818 where MiniLM alone
+has .914), so scores are fused: a cosine, and BM25 as a share of its largest possible value.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from app.core.errors import InputError
 from app.core.language import detect, normalise
 from app.core.messages import Message, Passage
 from app.knowledge import followup
-from app.knowledge.parts import parts
 from app.knowledge.confidence import Confidence, features, load
+from app.knowledge.parts import parts
 from app.knowledge.shelf import Ranking, Scores, Shelf
 from app.knowledge.split import Section, split
 from app.models.encoder import Array, TextEncoder
 
 Mode = Literal["bm25", "dense", "hybrid"]
+_WORD = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Knowledge:
         cls,
         docs: Iterable[Mapping[str, Any]],
         encoder: TextEncoder,
-        config: RetrievalConfig = RetrievalConfig(),  # noqa: B008 (frozen)
+        config: RetrievalConfig = RetrievalConfig(),
     ) -> Knowledge:
         """Index docs {id, text, title?, lang?, visibility?, url?}; vectors come from the cache.
 
@@ -87,9 +89,9 @@ class Knowledge:
         """At most `k` passages, best first; several may come from one article.
 
         For articles in order, take `dict.fromkeys(p.article for p in passages)`. A Chinese question
-        searches the Chinese articles, where there are any. An empty question finds nothing.
+        searches the Chinese articles, where there are any. A question without a word finds nothing.
         """
-        if not normalise(question):
+        if not _WORD.search(question):
             return []
         ranked = self.rank(question, history, mode)
         best = np.argsort(-ranked.fused, kind="stable")[:k]
@@ -105,9 +107,8 @@ class Knowledge:
         if not passages:
             return 0.0
         ranking = self.rank(question, history)
-        asked = f"{followup.context(question, history)}\n{question}"
-        best = ranking.shelf.rows[passages[0].id]
-        return self._confidence(features(ranking, asked, best), detect(question))
+        found = features(ranking, ranking.shelf.rows[passages[0].id])
+        return self._confidence(found, detect(question))
 
     @property
     def threshold(self) -> float:

@@ -31,20 +31,17 @@ class Shelf:
         self.articles = np.array([passage.article for passage in self.passages])
         texts = [section.searched for section in sections]
         titles = [section.passage.title for section in sections]
-        self.bm25, self._bm25_titles = Bm25Index(texts), Bm25Index(titles)
+        self._bm25, self._bm25_titles = Bm25Index(texts), Bm25Index(titles)
         self._dense, self._dense_titles = DenseIndex(texts, encoder), DenseIndex(titles, encoder)
         self._encode = encode
 
     def scores(self, question: str, title_weight: float) -> Scores:
         """Both indexes' scores of every passage."""
         vector = self._encode(question)
+        words, titles = self._bm25.scores(question), self._bm25_titles.scores(question)
+        near, near_titles = self._dense.scores_of(vector), self._dense_titles.scores_of(vector)
         return Scores(
-            _field_max(
-                self.bm25.scores(question), self._bm25_titles.scores(question), title_weight
-            ),
-            _field_max(
-                self._dense.scores_of(vector), self._dense_titles.scores_of(vector), title_weight
-            ),
+            _field_max(words, titles, title_weight), _field_max(near, near_titles, title_weight)
         )
 
 

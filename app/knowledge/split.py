@@ -1,7 +1,8 @@
 """Cut articles into passages that can be read alone.
 
-A passage is a paragraph: paragraphs are how the writer grouped what belongs together (RAGFlow's lesson:
-chunks that a person can inspect). Very short ones join the next; long ones are cut between sentences.
+A passage is a paragraph: paragraphs are how the writer grouped what belongs together (RAGFlow's
+lesson: chunks that a person can inspect). Very short ones join the next; long ones are cut between
+sentences.
 """
 
 from __future__ import annotations
@@ -64,12 +65,22 @@ def split(doc: Mapping[str, Any]) -> list[Section]:
 
 def sentences(text: str) -> list[str]:
     """The sentences of `text`, none empty; "e.g. this" and "4.90" are not cut."""
-    pieces, start = [], 0
-    for end in _SENTENCE_END.finditer(text):
-        # The closing quote belongs to the sentence that it closes.
-        pieces.append(text[start : end.end()].strip())
-        start = end.end()
-    return [piece for piece in [*pieces, text[start:].strip()] if piece]
+    pieces, rest = list[str](), text
+    while cut := first_sentence(rest):
+        sentence, rest = cut
+        pieces.append(sentence)
+    return [piece for piece in [*pieces, rest.strip()] if piece]
+
+
+def first_sentence(text: str) -> tuple[str, str] | None:
+    """The first sentence and what follows it; None while another has not begun.
+
+    The closing quote belongs to the sentence that it closes.
+    """
+    end = _SENTENCE_END.search(text)
+    if end is None or not text[end.end() :]:
+        return None
+    return " ".join(text[: end.end()].split()), text[end.end() :]
 
 
 def word_count(text: str) -> int:

@@ -1,17 +1,16 @@
 """Words of a text as BM25 counts them: English stemmed lightly, Chinese as characters and bigrams.
 
-The stemmer is Harman's S-stemmer (1991) with -ing and -ed added: it joins "refunds" with "refund" and
-"opened" with "open", leaves "coffees" at "coffee", and does not know that "sent" is "send".
+The stemmer is Harman's S-stemmer (1991) with -ing and -ed added: it joins "refunds" with "refund"
+and "opened" with "open", and does not know that "sent" is "send".
 """
 
 from __future__ import annotations
 
 import re
 
-_RUN = re.compile(
-    r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+|\d+(?:[.,]\d+)*|[^\W\d_]+", re.UNICODE
-)
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_HAN_RANGE = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_RUN = re.compile(rf"[{_HAN_RANGE}]+|\d+(?:[.,]\d+)*|[^\W\d_{_HAN_RANGE}]+")
+_HAN = re.compile(rf"[{_HAN_RANGE}]")
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ing", ""), ("ed", ""), ("s", ""))
 
 STOP_WORDS = frozenset(
@@ -35,8 +34,8 @@ _EMPTY_HAN = frozenset(
 def terms(text: str) -> list[str]:
     """Content words in order, repeated as in the text.
 
-    "Opened my bags of Earl Grey" -> ["open", "bag", "earl", "grey"]; "运费多少" -> ["运费", "运", "费"].
-    Numbers keep their decimals ("4.90").
+    "Opened my bags of Earl Grey" -> ["open", "bag", "earl", "grey"];
+    "运费多少" -> ["运费", "运", "费"]. Numbers keep their decimals ("4.90").
     """
     found: list[str] = []
     for run in _RUN.findall(text.lower()):
@@ -50,8 +49,8 @@ def terms(text: str) -> list[str]:
 def han_terms(run: str) -> list[str]:
     """Overlapping pairs of a run of Han characters, then the characters, empty ones left out.
 
-    Pairs stand in for words, which need a dictionary to be found; single characters meet synonyms that
-    share one (邮费, 运费).
+    Pairs stand in for words, which need a dictionary to be found; single characters meet synonyms
+    that share one (邮费, 运费).
     """
     pairs = [run[i : i + 2] for i in range(len(run) - 1)]
     return [gram for gram in [*pairs, *run] if _EMPTY_HAN.isdisjoint(gram)]

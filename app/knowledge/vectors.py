@@ -1,7 +1,8 @@
 """Vectors of passages, made once for each content and kept in the cache.
 
-A file `<cache>/vectors/<key>.npy` holds the rows of one list of texts. The key is made of the texts and
-of what the encoder says to a probe sentence, so that other weights under the same name never share it.
+A file `<cache>/vectors/<key>.npy` holds the rows of one list of texts. The key is made of the texts
+and of what the encoder says to a probe sentence, so that other weights under the same name never
+share it.
 """
 
 from __future__ import annotations

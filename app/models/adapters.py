@@ -1,7 +1,7 @@
 """LoRA adapters on disk: adapter_config.json and adapter_model.safetensors with a card inside.
 
-The card (kind, base, prompt version, labels) is a string in the safetensors header, so that the
-sha256 of the one file pins weights and labels together; PEFT and vLLM read past it.
+The card (kind, base, prompt version, labels, sha256 of the config) is a string in the safetensors
+header, so that the sha256 of the one file pins them all; PEFT and vLLM read past it.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ class Card(Strict):
     """Template with version, e.g. `support/1`; classifiers: feature and text preparation."""
     labels: list[str] | None = None
     """Class names in the order of the logits."""
+    config_sha256: str | None = None
+    """Of adapter_config.json, which holds the scale of the update; `save` fills it in."""
 
 
 def save(model: Any, folder: Path, card: Card) -> str:
     """Write the adapter of a PEFT `model` into `folder`; returns the sha256 of its weights file.
 
-    adapter_config.json names the base by its reference (PEFT would write the local path).
+    adapter_config.json names the base by its reference (PEFT would write the local path). The same
+    weights give the same bytes.
     """
     from safetensors.torch import load_file, save_file
 
@@ -46,29 +49,30 @@ def save(model: Any, folder: Path, card: Card) -> str:
     model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's, all blanks; a release brings its own
     config = read_json(folder / CONFIG_FILE)
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()  # a set, in any order
     write_json(folder / CONFIG_FILE, {**config, "base_model_name_or_path": card.base.ref})
+    bound = card.model_copy(update={"config_sha256": sha256_file(folder / CONFIG_FILE)})
     tensors = load_file(folder / ADAPTER_FILE)
     with atomic_path(folder / ADAPTER_FILE) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", _HEADER: card.model_dump_json()})
+        # One entry only: safetensors writes several in random order, and the sha256 would vary.
+        save_file(tensors, temporary, metadata={_HEADER: bound.model_dump_json()})
     return sha256_file(folder / ADAPTER_FILE)
 
 
 def read_card(folder: Path) -> Card:
     """The card of the adapter in `folder`.
 
-    Raises NotFound (no adapter there), InputError (an adapter without a card: not one of ours).
+    Raises NotFound (no adapter there), InputError (damaged, or without a card: not one of ours),
+    Mismatch (adapter_config.json is not the one that it was saved with).
     """
-    from safetensors import safe_open
-
-    _check_files(folder)
-    with safe_open(folder / ADAPTER_FILE, framework="pt") as file:
-        header = (file.metadata() or {}).get(_HEADER)
-    if header is None:
+    card = _card(folder)
+    if card is None:
         raise InputError(
             f"{folder / ADAPTER_FILE} says neither its base nor its labels: it was not made by "
             f"finetune/train.py"
         )
-    return parse(Card, json.loads(header), str(folder / ADAPTER_FILE))
+    return card
 
 
 def check(
@@ -91,11 +95,12 @@ def check(
 def attach(model: Any, folder: Path, *, trainable: bool = False) -> Any:
     """`model` as a PeftModel with the adapter in `folder`.
 
-    Raises NotFound or InputError for the files, Mismatch where its shapes do not fit the model.
+    It may be anybody's, with or without a card. Raises NotFound or InputError for the files,
+    Mismatch where its shapes do not fit the model or its config was changed.
     """
     from peft import PeftModel
 
-    _check_files(folder)
+    _card(folder)
     try:
         with _past_a_warning():
             return PeftModel.from_pretrained(model, folder, is_trainable=trainable)
@@ -129,6 +134,27 @@ def _past_a_warning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
         yield
+
+
+def _card(folder: Path) -> Card | None:
+    from safetensors import SafetensorError, safe_open
+
+    _check_files(folder)
+    file = folder / ADAPTER_FILE
+    try:
+        with safe_open(file, framework="pt") as opened:
+            header = (opened.metadata() or {}).get(_HEADER)
+    except SafetensorError as error:
+        raise InputError(f"{file} is damaged ({error}): copy it again") from error
+    if header is None:
+        return None
+    card = parse(Card, json.loads(header), str(file))
+    if card.config_sha256 not in (None, sha256_file(folder / CONFIG_FILE)):
+        raise Mismatch(
+            f"{folder / CONFIG_FILE} is not the one that {ADAPTER_FILE} was saved with (sha256 "
+            f"{card.config_sha256}): restore it, or train again"
+        )
+    return card
 
 
 def _check_files(folder: Path) -> None:

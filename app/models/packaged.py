@@ -140,6 +140,5 @@ def _unpack(gguf: Path, folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     for file in folder.iterdir():
-        file.chmod(
-            0o644
-        )  # safetensors writes for the owner alone; a container runs as another user
+        # safetensors writes for its owner alone, but a container may run as another user.
+        file.chmod(0o644)

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from app.core.errors import InputError, Mismatch, WeightsMissing, nearest
+from app.core.errors import AppError, InputError, Mismatch, WeightsMissing, nearest
 from app.core.files import ROOT
 from app.models import hub, packaged, scripted
 from app.models.hub import Absent
 from app.models.weights import Weights, cached_sha256, from_folder
 
-__all__ = ["Absent", "Reference", "Weights", "parse", "resolve"]
+__all__ = ["Reference", "Weights", "parse", "resolve"]
 log = logging.getLogger(__name__)
 BESIDE = ROOT / "weights"
 """Weights staged beside the app, as <org>--<name>/: they are meant, so they are looked at first."""
@@ -80,7 +80,7 @@ def resolve(ref: str, *, sha256: str | None = None, allow_base: bool = False) ->
     if reference.kind == "openai":
         raise InputError(f"{ref}: the OpenAI-compatible engine comes with a later version")
     by_sha, by_name = _SOURCES[reference.kind]
-    looked: list[str] = []
+    looked: list[tuple[str, Absent]] = []
     found = _first(by_sha, reference, sha256, looked) if sha256 else None
     if found is None and (sha256 is None or allow_base):
         found = _first(by_name, reference, None, looked)
@@ -93,14 +93,16 @@ def resolve(ref: str, *, sha256: str | None = None, allow_base: bool = False) ->
 
 
 def _first(
-    sources: list[tuple[str, _Source]], reference: Reference, sha256: str | None, looked: list[str]
+    sources: list[tuple[str, _Source]],
+    reference: Reference,
+    sha256: str | None,
+    looked: list[tuple[str, Absent]],
 ) -> Weights | None:
     for name, source in sources:
         try:
             return source(reference, sha256)
         except Absent as absent:
-            mark = "other weights: " if isinstance(absent, _Differs) else ""
-            looked.append(f"{name}: {mark}{absent}")
+            looked.append((name, absent))
     return None
 
 
@@ -108,10 +110,7 @@ def _from_beside(reference: Reference, sha256: str | None) -> Weights:
     folder = BESIDE / reference.name.replace("/", "--")
     if not folder.is_dir():
         raise Absent("not there")
-    found = from_folder(reference.name, folder, "folder")
-    if sha256 is not None:
-        _same(found.sha256, sha256)
-    return found
+    return _checked(from_folder(reference.name, folder, "folder"), sha256)
 
 
 def _from_package(reference: Reference, sha256: str | None) -> Weights:
@@ -120,10 +119,9 @@ def _from_package(reference: Reference, sha256: str | None) -> Weights:
     if file is None:
         hint = packaged.install_hint(name)
         raise Absent(f"not installed ({hint})" if hint else "none has this name")
-    if sha256 is not None:
-        _same(cached_sha256(file), sha256)  # before anything is unpacked
-    elif reference.revision not in (None, "main"):
+    if sha256 is None and reference.revision not in (None, "main"):
         raise Absent("carry no revisions")
+    _same(cached_sha256(file), sha256)  # before anything is unpacked
     return packaged.weights(name, file)
 
 
@@ -135,32 +133,24 @@ def _from_cache(reference: Reference, sha256: str | None) -> Weights:
         found = from_folder(reference.name, folder, "cache")
         if found.sha256 == sha256:
             return found
-        others.append(f"sha256 {found.sha256}")
+        others.append(found.sha256)
     if others:
-        raise _Differs(", ".join(others))
+        raise _Differs(f"other weights, sha256 {', '.join(others)}")
     raise Absent("not there")
 
 
 def _from_hub(reference: Reference, sha256: str | None) -> Weights:
     name, revision = reference.name, reference.revision
-    if sha256 is not None:
-        published = hub.published_sha256(name, revision)
-        if published is not None:
-            _same(published, sha256)  # before a download of gigabytes
-    found = from_folder(name, hub.download(name, revision), "hub")
-    if sha256 is not None:
-        _same(found.sha256, sha256)
-    return found
+    if sha256 is not None and (published := hub.published_sha256(name, revision)):
+        _same(published, sha256)  # before a download of gigabytes
+    return _checked(from_folder(name, hub.download(name, revision), "hub"), sha256)
 
 
 def _from_folder(reference: Reference, sha256: str | None) -> Weights:
     folder = Path(reference.name)
     if not folder.is_dir():
         raise InputError(f"no such model folder: {folder}")
-    found = from_folder(reference.name, folder.resolve(), "folder")
-    if sha256 is not None:
-        _same(found.sha256, sha256)
-    return found
+    return _checked(from_folder(reference.name, folder.resolve(), "folder"), sha256)
 
 
 def _from_code(reference: Reference, sha256: str | None) -> Weights:
@@ -168,9 +158,7 @@ def _from_code(reference: Reference, sha256: str | None) -> Weights:
     found = Weights(
         reference.name, file.parent, "code", file.name, cached_sha256(file), kind="scripted"
     )
-    if sha256 is not None:
-        _same(found.sha256, sha256)
-    return found
+    return _checked(found, sha256)
 
 
 _STAGED: tuple[str, _Source] = ("the folder weights/ beside the app", _from_beside)
@@ -186,14 +174,21 @@ _SOURCES: dict[str, tuple[list[tuple[str, _Source]], list[tuple[str, _Source]]]]
 }
 
 
-def _same(found: str, wanted: str) -> None:
-    if found != wanted:
-        raise _Differs(f"sha256 {found}")
+def _checked(found: Weights, wanted: str | None) -> Weights:
+    _same(found.sha256, wanted)
+    return found
 
 
-def _refusal(reference: Reference, sha256: str | None, looked: list[str]) -> Exception:
-    places = "; ".join(looked)
-    if any("other weights: " in line for line in looked):
+def _same(found: str, wanted: str | None) -> None:
+    if wanted not in (None, found):
+        raise _Differs(f"other weights, sha256 {found}")
+
+
+def _refusal(
+    reference: Reference, sha256: str | None, looked: list[tuple[str, Absent]]
+) -> AppError:
+    places = "; ".join(f"{name}: {absent}" for name, absent in looked)
+    if any(isinstance(absent, _Differs) for _, absent in looked):
         return Mismatch(
             f"{reference.name}: expected the recorded base with sha256 {sha256}, found others "
             f"under that name ({places}). Put back the base that was evaluated, or train and "

@@ -16,8 +16,8 @@ from app.recommend.matrix import Vector
 class Content(Linear):
     """Score: sum of the cosines between the item's text and those of the profile.
 
-    Each text's cosines are centred on their mean, so that an item that is like everything (a gift
-    box that lists the shop) does not lead every list.
+    Each item's cosines are centred on their mean over the catalogue: what it shares with everything
+    (a gift box that lists the shop) is no reason to suggest it. An item without a text scores 0.
     """
 
     name = "content"

@@ -1,63 +1,65 @@
-"""SIGNATURES FIRST (bodies follow within the hour). One turn of the support chat."""
+"""One turn of the support chat: question in, cited answer out, or an honest no.
+
+    guard -> small talk? -> search -> sure enough? -> quote the articles, or let the model phrase
+
+Chinese questions are always quoted. Text of articles, users and models is data: it is searched,
+shown and checked, never obeyed. Eval, page and HTTP call the same `turn`.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
-from app.core.messages import Message
-from app.core.prompt import DEFAULT
+from app.core.errors import InputError
+from app.core.language import detect
+from app.core.messages import Message, Passage
+from app.core.prompt import DEFAULT, defuse, support_messages, template
+from app.core.release import Base
+from app.knowledge import followup
 from app.knowledge.retrieve import Knowledge
+from app.models.base import ChatModel, Options
+from app.support import guard, modelled, phrases
+from app.support.answer import Answer, Citation, Ending, TurnPart, cite
+from app.support.quote import quote, render
 
+if TYPE_CHECKING:
+    from app.models.encoder import TextEncoder
 
-class Citation(NamedTuple):
-    """An article that an answer rests on."""
+__all__ = ["Answer", "Citation", "SupportChat", "TurnPart"]
 
-    id: str
-    title: str
-    url: str
-    passage: str
-
-
-class Answer(NamedTuple):
-    """A whole answer."""
-
-    text: str
-    citations: list[Citation]
-    declined: bool
-    confidence: float
-    language: str
-    finish: Literal["stop", "length", "cancelled", "declined"]
-    notes: list[str]
-    system: str
-    release: str
-
-
-class TurnPart(NamedTuple):
-    """A piece of a turn: text to append; the last part has done=True and the whole answer."""
-
-    text: str
-    done: bool = False
-    answer: Answer | None = None
+SHOWN = 3
+"""Passages that the model is given."""
+_Way = Generator[str, None, Ending]
 
 
 class SupportChat:
-    """Answers from articles."""
+    """Answers from articles, by quoting or by a model. Safe to use from several threads."""
 
     def __init__(
         self,
         knowledge: Knowledge,
         system: Literal["quote", "model"] = "quote",
-        model: Any = None,
+        model: ChatModel | None = None,
         *,
         prompt_version: str = DEFAULT,
         threshold: float | None = None,
         release_id: str = "unreleased",
-        options: Any = None,
+        options: Options = Options(),
+        weights: Mapping[str, Base] | None = None,
     ) -> None:
-        raise NotImplementedError
+        if system == "model" and model is None:
+            raise InputError("system `model` needs a chat model; expected model=..., found none")
+        self.knowledge, self.system, self.model = knowledge, system, model
+        self.prompt_version = template(prompt_version).id
+        self.threshold = knowledge.threshold if threshold is None else threshold
+        """Questions of less confidence are declined; None takes the one fitted on dev."""
+        self.release_id, self.options = release_id, options
+        self.weights = dict(weights or {})
+        """By role (encoder, model): what it runs on, for reports."""
 
     @classmethod
     def load(
@@ -66,10 +68,12 @@ class SupportChat:
         docs: Sequence[Mapping[str, Any]],
         *,
         model_override: str | None = None,
-        options: Any = None,
+        options: Options = Options(),
     ) -> SupportChat:
-        """The released system in `folder`; model_override "scripted" needs no weights."""
-        raise NotImplementedError
+        """The system released in `folder` over `docs`; see app.support.build.load."""
+        from app.support import build
+
+        return build.load(folder, docs, model_override=model_override, options=options)
 
     @classmethod
     def of_system(
@@ -79,13 +83,25 @@ class SupportChat:
         *,
         adapter: Path | None = None,
         model: str | None = None,
-        encoder: Any = None,
+        encoder: TextEncoder | None = None,
         prompt_version: str = DEFAULT,
         threshold: float | None = None,
-        options: Any = None,
+        options: Options = Options(),
     ) -> SupportChat:
-        """A named system, for evaluation; threshold None is the one fitted on dev."""
-        raise NotImplementedError
+        """A named system over `docs`, for evaluation; see app.support.build.of_system."""
+        from app.support import build
+
+        return build.of_system(
+            system, docs, adapter=adapter, model=model, encoder=encoder,
+            prompt_version=prompt_version, threshold=threshold, options=options,
+        )  # fmt: skip
+
+    def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
+        """A turn run to its end."""
+        for part in self.turn(question, history):
+            if part.answer is not None:
+                return part.answer
+        raise AssertionError("a turn ends with its answer")
 
     def turn(
         self,
@@ -93,9 +109,90 @@ class SupportChat:
         history: Sequence[Message] = (),
         cancel: threading.Event | None = None,
     ) -> Iterator[TurnPart]:
-        """Parts of one answer, in order; the last has done=True."""
-        raise NotImplementedError
+        """Parts of one answer as they come; the last is done and has it whole.
 
-    def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
-        """A turn run to its end."""
-        raise NotImplementedError
+        history: earlier turns, oldest first. Setting `cancel` ends the turn with what was said.
+        Raises TooLarge or InputError for a question that is too long or empty, before any part.
+        """
+        asked = guard.clean(question)
+        turns = [m for m in history if m.role != "system"]
+        said = phrases.small_talk(asked)
+        if said:
+            return self._told(_say(said), 1.0, asked)
+        passages = self.knowledge.search(asked, history=turns, k=SHOWN)
+        sure = self.knowledge.confidence(asked, passages, history=turns)
+        if not passages or sure < self.threshold:
+            return self._told(self._decline(asked, passages, sure), sure, asked)
+        return self._told(self._way(asked, turns, passages, sure, cancel), sure, asked)
+
+    def _way(
+        self,
+        asked: str,
+        turns: Sequence[Message],
+        passages: Sequence[Passage],
+        sure: float,
+        cancel: threading.Event | None,
+    ) -> _Way:
+        """Quoting, or the model where it may speak; its decline is ours."""
+        if self.model is None or self.system == "quote":
+            return (yield from self._quote(asked, turns, cancel))
+        if detect(asked) == "zh":
+            ending = yield from self._quote(asked, turns, cancel)
+            return ending._replace(notes=["quoted: the model is not cleared for Chinese"])
+        # A question that stands alone is asked alone, as the model was trained.
+        before = turns if followup.context(asked, turns) else ()
+        messages = support_messages(asked, passages, history=before, version=self.prompt_version)
+        try:
+            return (yield from modelled.speak(self.model, messages, passages, self.options, cancel))
+        except modelled.Declined:
+            ending = yield from self._decline(asked, passages, sure)
+            return ending._replace(notes=["the model found no answer in the articles"])
+
+    def _quote(self, asked: str, turns: Sequence[Message], cancel: threading.Event | None) -> _Way:
+        """The best articles' own words, a paragraph at a time."""
+        quoted = quote(self.knowledge.rank(asked, turns))
+        for number, piece in enumerate(render(quoted)):
+            if cancel is not None and cancel.is_set():
+                return Ending("cancelled", cite(q.passage for q in quoted[:number]), [])
+            yield defuse(piece)
+        return Ending("stop", cite(q.passage for q in quoted), [])
+
+    def _decline(self, asked: str, passages: Sequence[Passage], sure: float) -> _Way:
+        """An honest no; near misses name the closest articles."""
+        near = passages if sure >= self.threshold / 2 else ()
+        titles = list(dict.fromkeys(p.title for p in near if p.title))[:2]
+        yield phrases.decline(detect(asked), titles)
+        return Ending("declined", [], [])
+
+    def _told(self, way: _Way, sure: float, asked: str) -> Iterator[TurnPart]:
+        """The pieces of `way` as parts, then the whole answer."""
+        said = ""
+        with closing(way):
+            while True:
+                try:
+                    piece = next(way)
+                except StopIteration as stop:
+                    ending: Ending = stop.value
+                    break
+                said += piece
+                yield TurnPart(piece)
+        yield TurnPart(
+            "",
+            done=True,
+            answer=Answer(
+                text=said,
+                citations=ending.citations,
+                declined=ending.finish == "declined",
+                confidence=sure,
+                language=detect(asked),
+                finish=ending.finish,
+                notes=ending.notes,
+                system=self.system,
+                release=self.release_id,
+            ),
+        )
+
+
+def _say(text: str) -> _Way:
+    yield text
+    return Ending("stop", [], [])

@@ -38,6 +38,19 @@ class Quoted(NamedTuple):
     text: str
 
 
+def render(quoted: Sequence[Quoted]) -> list[str]:
+    """The pieces of the answer's text: a paragraph a passage; titles where two articles speak."""
+    titled = len({q.passage.article for q in quoted}) > 1
+    pieces, last = list[str](), None
+    for q in quoted:
+        heading = q.passage.title if titled and q.passage.article != last else ""
+        gap = "" if last is None else "\n\n" if heading else "\n"
+        colon = "：" if q.passage.lang == "zh" else ":"
+        pieces.append(f"{gap}{heading}{colon}\n{q.text}" if heading else f"{gap}{q.text}")
+        last = q.passage.article
+    return pieces
+
+
 class _Candidate(NamedTuple):
     score: float
     row: int
@@ -45,8 +58,8 @@ class _Candidate(NamedTuple):
     text: str
 
 
-def quote(ranking: Ranking, config: QuoteConfig = QuoteConfig()) -> list[Quoted]:  # noqa: B008
-    """Passages with the sentences to quote, those of the best article first; [] without passages."""
+def quote(ranking: Ranking, config: QuoteConfig = QuoteConfig()) -> list[Quoted]:
+    """Passages with the sentences to quote, those of the best article first."""
     articles = _articles(ranking, config)
     chosen = _fill(_candidates(ranking, articles, config), config)
     rows = sorted({c.row for c in chosen}, key=lambda row: _place(ranking, articles, row))

@@ -161,12 +161,15 @@ def status(state: dict[str, dict[str, str]], seen: Any, language: str) -> str:
         return banner("failed", text(language, "status.failed", features=named(failed, language)))
     swapped = [f for f in state if fresh(f, state, seen)]
     if swapped:
-        return banner("swapped", text(language, "status.swapped", features=named(swapped, language)))
+        return banner(
+            "swapped", text(language, "status.swapped", features=named(swapped, language))
+        )
     return ""
 
 
 def foot(state: dict[str, dict[str, str]], seen: Any, language: str) -> str:
     """Which release serves each feature; one that was just swapped in is marked."""
+
     def release(feature: str) -> str:
         now = state[feature]
         missing = "footer.failed" if now["state"] == "failed" else "footer.loading"

@@ -22,8 +22,7 @@ EN = {
     "tab.recommend": "Recommendations",
     "status.waking": "The kettle is on: the model is waking up. Ask away, the first answer waits "
     "only for the boil.",
-    "status.failed": "One of our models would not start ({features}). The rest works; we have been "
-    "told in the log.",
+    "status.failed": "One of our models would not start ({features}). The rest works.",
     "status.swapped": "Freshly brewed: a newer model now serves {features}.",
     "feature.support": "chat",
     "feature.sentiment": "sentiment",
@@ -60,7 +59,7 @@ EN = {
     "chat.example4": "How hot should the water be for sencha?",
     "feedback.title": "What should it have said?",
     "feedback.answer": "A better answer",
-    "feedback.answer_hint": "As you would tell a friend. Leave it empty if you only want to say no.",
+    "feedback.answer_hint": "As you would tell a friend. Leave it empty to say no more.",
     "feedback.consent": "You may train on this",
     "feedback.consent_info": "Ticked, the question, the answer and your correction may be used to "
     "improve the model, after names, addresses and numbers are taken out. Left unticked, they stay "
@@ -85,16 +84,16 @@ EN = {
     "sentiment.empty": "The verdict appears here.",
     "sentiment.bars": "How the model divides its bets",
     "sentiment.not_sure": "Not sure",
-    "sentiment.leaning": "Leaning towards {label}, but only at {percent}: better that a person reads "
-    "this one.",
+    "sentiment.leaning": "Leaning towards {label}, but only at {percent}: better that a person "
+    "reads this one.",
     "sentiment.sure": "{percent} sure",
     "sentiment.wrong": "This is wrong",
     "sentiment.correct": "What is it really?",
     "label.positive": "Positive",
     "label.negative": "Negative",
     "label.neutral": "Neutral",
-    "sentiment.consent_info": "Sending keeps this text with your correction for {days} days. Ticked, "
-    "both may be used to improve the model, after names, addresses and numbers are taken out. Left "
+    "sentiment.consent_info": "Sending keeps this text with your correction for {days} days. "
+    "Ticked, both may be used to improve the model, after names, addresses and numbers are taken out. Left "
     "unticked, no model learns from them.",
     "sentiment.choose": "Pick what it really is first.",
     "recommend.title": "What goes with what you like",
@@ -103,7 +102,7 @@ EN = {
     "recommend.liked": "You like",
     "recommend.liked_info": "Type to search the shelves.",
     "recommend.query": "You are looking for",
-    "recommend.query_placeholder": "something fruity for filter coffee, a present for a tea person …",
+    "recommend.query_placeholder": "something fruity for filter coffee, a present …",
     "recommend.category": "Category",
     "recommend.any": "Any",
     "recommend.query_info": "In your own words.",
@@ -137,7 +136,7 @@ ZH = {
     "tab.sentiment": "情感分析",
     "tab.recommend": "商品推荐",
     "status.waking": "水正在烧：模型还在启动。您可以先提问，水一开就回答。",
-    "status.failed": "有一个模型没能启动（{features}），其余功能照常，日志里已有记录。",
+    "status.failed": "有一个模型没能启动（{features}），其余功能照常。",
     "status.swapped": "刚刚换上新的模型：{features}。",
     "feature.support": "对话",
     "feature.sentiment": "情感分析",
@@ -149,8 +148,8 @@ ZH = {
     "footer.api": "接口文档",
     "chat.log": "对话内容",
     "chat.hello": "您好，请坐。",
-    "chat.intro": "运费、退货、订阅、水温，都可以问。和您说话的是机器人：它只根据我们的帮助文章回答，"
-    "并列出出处。",
+    "chat.intro": "运费、退货、订阅、水温，都可以问。和您说话的是机器人："
+    "它只根据我们的帮助文章回答，并列出出处。",
     "chat.box": "您的问题",
     "chat.ask": "请说您的问题……",
     "chat.send": "发送",
@@ -175,16 +174,16 @@ ZH = {
     "feedback.answer": "更好的回答",
     "feedback.answer_hint": "像讲给朋友听那样写。只想说“不对”的话，可以留空。",
     "feedback.consent": "可以用于训练",
-    "feedback.consent_info": "勾选后，问题、回答和您的更正在去掉姓名、地址和号码之后，可能用于改进模型。"
-    "不勾选，它们只留在这段对话里，不会用来训练任何模型。两种情况下都会在 {days} 天后删除。",
+    "feedback.consent_info": "勾选后，问题、回答和您的更正在去掉姓名、地址和号码之后，"
+    "可能用于改进模型。不勾选，它们只留在这段对话里，不会用来训练任何模型。两种情况下都会在 {days} 天后删除。",
     "feedback.send": "提交更正",
     "feedback.cancel": "关闭",
     "feedback.thanks": "谢谢，已经记下。",
     "feedback.liked": "能帮上忙就好。",
     "feedback.missing": "这里已经没有可以评价的回答了。",
     "sentiment.title": "听起来心情如何？",
-    "sentiment.intro": "粘贴别人对我们的评论。模型会判断对方满不满意、有多大把握，没把握时也会直说。"
-    "它目前只学过英文。",
+    "sentiment.intro": "粘贴别人对我们的评论。模型会判断对方满不满意、有多大把握，"
+    "没把握时也会直说。它目前只学过英文。",
     "sentiment.box": "一段英文评论",
     "sentiment.placeholder": "The mug is lovely, but the parcel took two weeks and a detour …",
     "sentiment.run": "读一读心情",
@@ -203,8 +202,8 @@ ZH = {
     "label.positive": "正面",
     "label.negative": "负面",
     "label.neutral": "中性",
-    "sentiment.consent_info": "提交后，这段文字和您的更正会保存 {days} 天。勾选后，两者在去掉姓名、地址和"
-    "号码之后可能用于改进模型。不勾选，不会用来训练任何模型。",
+    "sentiment.consent_info": "提交后，这段文字和您的更正会保存 {days} 天。勾选后，"
+    "两者在去掉姓名、地址和号码之后可能用于改进模型。不勾选，不会用来训练任何模型。",
     "sentiment.choose": "请先选择它其实是什么。",
     "recommend.title": "喜欢这些的人，还会喜欢什么",
     "recommend.intro": "选几样您喜欢的，或者说说您在找什么。每一条推荐都写明理由。",

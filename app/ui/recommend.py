@@ -88,9 +88,7 @@ class RecommendTab:
             return {self.cards: self._found(wish, language, request), self.wish: wish}
         return {}
 
-    def welcome(
-        self, wish: Wish | None, language: str, request: gr.Request
-    ) -> Iterator[Updates]:
+    def welcome(self, wish: Wish | None, language: str, request: gr.Request) -> Iterator[Updates]:
         """On the first look at the tab: the catalogue, and what is popular."""
         if wish is not None:
             return
@@ -147,12 +145,13 @@ def card(suggestion: Any, row: Mapping[str, Any], language: str) -> str:
     """One product: its category, title, price, reason, description and stock."""
     price = f"€{suggestion.price:.2f}" if suggestion.price is not None else ""
     category = word(language, "category", suggestion.category)
+    left = escape(stock(row["stock"], language))
     return (
         f'<li class="card"><span class="shelf">{escape(category)}</span>'
         f"<h3>{escape(suggestion.title)}</h3>"
         f'<p class="reason">{escape(suggestion.reason)}</p>'
         f'<p class="about">{escape(str(row["text"]))}</p>'
-        f'<p class="till"><b>{price}</b><span>{escape(stock(row["stock"], language))}</span></p></li>'
+        f'<p class="till"><b>{price}</b><span>{left}</span></p></li>'
     )
 
 
@@ -170,7 +169,10 @@ def stock(left: int | None, language: str) -> str:
 def categories(items: Sequence[Mapping[str, Any]], language: str) -> list[tuple[str, str]]:
     """Any, and the catalogue's categories in the order of the shelves."""
     names = dict.fromkeys(str(item["category"]) for item in items if item["category"])
-    return [(text(language, "recommend.any"), ""), *((word(language, "category", n), n) for n in names)]
+    return [
+        (text(language, "recommend.any"), ""),
+        *((word(language, "category", n), n) for n in names),
+    ]
 
 
 def prices(language: str) -> list[tuple[str, int]]:

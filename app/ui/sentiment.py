@@ -69,7 +69,10 @@ class SentimentTab:
             )  # fmt: skip
             with gr.Row(elem_classes="actions"):
                 self.correct = labels.make(
-                    gr.Button, {"value": "feedback.send"}, variant="primary", elem_id="correct-label"
+                    gr.Button,
+                    {"value": "feedback.send"},
+                    variant="primary",
+                    elem_id="correct-label",
                 )
                 self.close = labels.make(gr.Button, {"value": "feedback.cancel"})
 
@@ -134,7 +137,9 @@ class SentimentTab:
         with toasted(language):
             if not shown or not label:
                 raise InputError(text("en", "sentiment.choose"), zh=text("zh", "sentiment.choose"))
-            kept = self._services.classify([shown["text"]], who.owner, keep=True, quota=who.quota)[0]
+            kept = self._services.classify([shown["text"]], who.owner, keep=True, quota=who.quota)[
+                0
+            ]
             self._services.feedback(
                 who.owner, str(kept.message_id), -1, correction=label, consent=consent is True,
                 quota=who.quota,

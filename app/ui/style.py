@@ -126,6 +126,7 @@ def _widgets(c: dict[str, str]) -> dict[str, str]:
 
 def _variables() -> str:
     """The colours as CSS variables, `var(--fk-fern)`, for page.css."""
+
     def block(selector: str, index: int) -> str:
         lines = "".join(f"--fk-{n.replace('_', '-')}:{p[index]};" for n, p in COLOURS.items())
         return f"{selector}{{{lines}}}\n"

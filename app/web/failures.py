@@ -21,7 +21,6 @@ from app.core.errors import AppError, InputError, NotFound, TooLarge, TooMany
 from app.serving.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-_CODES: dict[int, type[AppError]] = {400: InputError, 404: NotFound, 413: TooLarge}
 BUG = "something went wrong on our side; the log has it under this id"
 BUG_ZH = "我们这边出了问题，已按此编号记录。"
 
@@ -83,15 +82,21 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 async def on_http(request: Request, error: Exception) -> JSONResponse:
     """A routing error (404, 405) or one that a route raised by status."""
     assert isinstance(error, HTTPException)
-    kind = _CODES.get(error.status_code, AppError)
-    if error.status_code == 404:
-        shown: AppError = NotFound(f"there is nothing at {request.url.path[:100]}: see /docs")
-    else:
-        shown = kind(str(error.detail))
-        shown.code = kind.code if kind is not AppError else f"http_{error.status_code}"
-    response = respond(shown, request.headers, error.status_code)
+    response = respond(_of_status(request, error), request.headers, error.status_code)
     response.headers.update(error.headers or {})
     return response
+
+
+def _of_status(request: Request, error: HTTPException) -> AppError:
+    if error.status_code == 404:
+        return NotFound(f"there is nothing at {request.url.path[:100]}: see /docs")
+    if error.status_code == 413:
+        return TooLarge("the request's body is too large: send less at once")
+    if error.status_code == 400:
+        return InputError(str(error.detail))
+    shown = AppError(str(error.detail))
+    shown.code = f"http_{error.status_code}"
+    return shown
 
 
 def _where(location: tuple[int | str, ...]) -> str:

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from eval.samples import Row
 from eval.stats import Statistic, Units, mean
 
 Context = Mapping[str, Any]
 """What a report holds beside its samples, e.g. {"catalogue": [item ids]}."""
+Values = npt.NDArray[np.float64]
+"""One for each set of units, (...)."""
 Read = Callable[[Sequence[Row], Context], Units]
 
 
@@ -33,7 +36,7 @@ class Metric:
     units: Read
     """(n, k); n = 0 where the metric applies to no sample."""
     of: Statistic = mean
-    """(n, k) -> value; called with n >= 1."""
+    """(..., n, k) -> (...); called with n >= 1."""
     higher_is_better: bool = True
     unit: Literal["share", "score"] = "share"
     """A share of samples (or items), or a score between 0 and 1."""
@@ -55,7 +58,11 @@ def columns(*names: str) -> Read:
     return units
 
 
-def ratio(units: Units) -> float:
+def ratio(units: Units) -> Values:
     """Sum of the first column over the sum of the second; 0.0 where that is 0."""
-    top, bottom = units.sum(axis=0)
-    return float(top / bottom) if bottom else 0.0
+    return share(units[..., 0].sum(axis=-1), units[..., 1].sum(axis=-1))
+
+
+def share(part: Values, whole: Values) -> Values:
+    """part / whole; 0.0 where whole is 0."""
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 0.0)

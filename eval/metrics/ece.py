@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.metrics.base import Metric, columns
+from eval.metrics.base import Metric, Values, columns
 from eval.stats import Units
 
 BINS = 15
 
 
-def ece(units: Units) -> float:
-    """units: (n, 2), confidence in [0, 1] and 1 where right. A bin is open below, closed above."""
-    confidence, right = units[:, 0], units[:, 1]
-    bins = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(int)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(units))
+def ece(units: Units) -> Values:
+    """units: (..., n, 2), confidence in [0, 1] and 1 where right. A bin is closed above only."""
+    confidence, right = units[..., 0], units[..., 1]
+    bins = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1)
+    gaps = [np.where(bins == b, confidence - right, 0.0).sum(axis=-1) for b in range(BINS)]
+    return np.asarray(np.abs(gaps).sum(axis=0) / confidence.shape[-1])
 
 
 METRIC = Metric(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.metrics.base import Context, Metric
+from eval.metrics.base import Context, Metric, Values, share
 from eval.samples import Row
 from eval.stats import Units
 
@@ -23,16 +23,16 @@ def code(label: str | None) -> float:
     return NOTHING if label is None else float(zlib.crc32(label.encode()))
 
 
-def macro_f1(units: Units) -> float:
-    """units: (n, 2), codes of gold and predicted label."""
-    gold, predicted = units[:, 0], units[:, 1]
-    classes = np.unique(units[units != NOTHING])
-    hits = gold == predicted
-    scores = [
-        2 * (hits & (gold == c)).sum() / ((gold == c).sum() + (predicted == c).sum())
-        for c in classes
-    ]
-    return float(np.mean(scores))
+def macro_f1(units: Units) -> Values:
+    """units: (..., n, 2), codes of gold and predicted label."""
+    gold, predicted = units[..., 0], units[..., 1]
+    scores, occurs = [], []
+    for c in np.unique(units[units != NOTHING]):
+        is_gold, is_said = gold == c, predicted == c
+        seen = (is_gold.sum(axis=-1) + is_said.sum(axis=-1)).astype(np.float64)
+        scores.append(share(2.0 * (is_gold & is_said).sum(axis=-1), seen))
+        occurs.append(seen > 0)
+    return share(np.sum(scores, axis=0), np.sum(occurs, axis=0).astype(np.float64))
 
 
 def _units(rows: Sequence[Row], context: Context) -> Units:  # noqa: ARG001

@@ -12,30 +12,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.metrics.base import Context, Metric, columns
+from eval.metrics.base import Context, Metric, Values, columns, share
 from eval.samples import Row
 from eval.stats import Units
 
 _read = columns("unanswerable", "declined")
 
 
-def precision(units: Units) -> float:
-    """units: (n, 2), 1 where unanswerable and 1 where declined."""
-    return _share(units.prod(axis=1).sum(), units[:, 1].sum())
+def precision(units: Units) -> Values:
+    """units: (..., n, 2), 1 where unanswerable and 1 where declined."""
+    return share(_both(units), units[..., 1].sum(axis=-1))
 
 
-def recall(units: Units) -> float:
-    """units: (n, 2), as in `precision`."""
-    return _share(units.prod(axis=1).sum(), units[:, 0].sum())
+def recall(units: Units) -> Values:
+    """units: (..., n, 2), as in `precision`."""
+    return share(_both(units), units[..., 0].sum(axis=-1))
 
 
-def f1(units: Units) -> float:
-    """2 TP / (2 TP + FP + FN), which is 2 TP / (positives + declined). units: (n, 2)."""
-    return _share(2 * units.prod(axis=1).sum(), units.sum())
+def f1(units: Units) -> Values:
+    """2 TP / (2 TP + FP + FN), which is 2 TP / (positives + declined). units: (..., n, 2)."""
+    return share(2 * _both(units), units.sum(axis=(-2, -1)))
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0
+def _both(units: Units) -> Values:
+    return np.asarray(units.prod(axis=-1).sum(axis=-1))
 
 
 def _units(rows: Sequence[Row], context: Context) -> Units:

@@ -1,36 +1,48 @@
 """Text -> one of k labels: LoRA and a linear head on any encoder or decoder of the Hub.
 
-Texts are prepared as the product prepares them (app.core.textprep), so that training, evaluation and
-the page read the same. The best checkpoint on dev by accuracy is kept; a temperature is fitted there.
+Texts are prepared as the product prepares them (app.core.textprep), so that training, evaluation
+and the page read the same. The checkpoint with the best dev accuracy is kept.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import Trainer, TrainingArguments
 
-from app.core import data, textprep
+from app.core import brief, data, textprep
 from app.core.errors import InputError, nearest
 from app.core.kinds import Labelled
+from app.core.release import Calibration
 from app.models import adapters, classifier
 from app.models.batching import pad_right
 from finetune import overlap
-from finetune.calibrate import log_loss, temperature
+from finetune.calibrate import log_loss, temperature, threshold
 from finetune.config import TrainConfig
-from finetune.job import Job, Order, adapter_folder, base_weights, starting_card
+from finetune.job import (
+    Job,
+    Order,
+    adapter_folder,
+    base_weights,
+    starting_calibration,
+    starting_card,
+)
 from finetune.trainer import Repeatable, arguments, frozen_dtype
 
 PROMPT_VERSION = f"sentiment/{textprep.VERSION}"
+MIN_DEV = 100
+"""With fewer dev rows nothing is calibrated on them."""
 
 
-class ClassifierTrainer(Repeatable, Trainer):  # type: ignore[misc]
+class ClassifierTrainer(Repeatable, Trainer):
     """transformers.Trainer with rows in a repeatable order."""
 
 
@@ -39,6 +51,7 @@ def build(order: Order) -> Job:
     config = order.config
     train, dev, counts = read(config)
     weights = base_weights(config, order.run)
+    start_at = config.adapter.init_from
     start = starting_card(config.adapter, weights, PROMPT_VERSION)
     labels = _labels(train, dev, start)
     dtype = frozen_dtype(config)
@@ -50,28 +63,32 @@ def build(order: Order) -> Job:
     )
     learnt = [text for row in train for text in (row.text, textprep.prepare(row.text))]
     record = {"rows": counts, "frozen_dtype": dtype}
-    return Job(trainer, card, learnt, lambda: _measure(trainer), record)
+    return Job(trainer, card, learnt, lambda: _measure(trainer, start_at), record)
 
 
 def read(config: TrainConfig) -> tuple[list[Labelled], list[Labelled], dict[str, Any]]:
-    """(train, dev, counts): rows that share a text or 13-gram with a named test set are left out."""
+    """(train, dev, counts): rows that overlap with a named test set are left out."""
     group = config.data
     known = overlap.known_texts(group.exclude_overlap_with)
     train: list[Labelled] = []
     counts: dict[str, Any] = {}
-    for ref in group.train:
+    for ref in group.learnt_from:
         rows = _sample(_rows(ref, group.columns), group.limit, config.run.seed)
         kept = [row for row in rows if not overlap.shares([row.text], known)]
         counts[ref] = {"read": len(rows), "overlap_left_out": len(rows) - len(kept)}
         train += kept
     if not train:
-        raise InputError(f"no training rows left of {', '.join(group.train)}: all overlap with test")
+        raise InputError(
+            f"no training rows left of {', '.join(group.learnt_from)}: all overlap with test"
+        )
     dev = [row for ref in group.dev for row in _rows(ref, group.columns)]
     dev = _sample(dev, group.dev_limit, config.run.seed)
     return train, dev, {"train": counts, "used": len(train), "dev": len(dev)}
 
 
-def features(rows: Sequence[Labelled], labels: list[str], tokenizer: Any, max_tokens: int) -> Dataset:
+def features(
+    rows: Sequence[Labelled], labels: list[str], tokenizer: Any, max_tokens: int
+) -> Dataset:
     """A data set of input_ids (T,) and labels (an index into `labels`)."""
     texts = [textprep.prepare(row.text) for row in rows]
     ids = tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"] if texts else []
@@ -96,7 +113,7 @@ def _sample(rows: list[Labelled], limit: int | None, seed: int) -> list[Labelled
 def _labels(
     train: Sequence[Labelled], dev: Sequence[Labelled], start: adapters.Card | None
 ) -> list[str]:
-    """The labels in the order of the logits: those of the adapter gone on from, else the sorted ones.
+    """Labels in the order of the logits: those of the adapter gone on from, else the sorted ones.
 
     Raises InputError for a label that is not among them, with the row that has it.
     """
@@ -106,8 +123,8 @@ def _labels(
     for row in (*train, *dev):
         if row.label not in labels:
             raise InputError(
-                f"row {row.id} has the label {row.label!r}.{nearest(row.label, labels)} Expected one "
-                f"of {', '.join(labels)}"
+                f"row {row.id} has the label {row.label!r}.{nearest(row.label, labels)} "
+                f"Expected one of {', '.join(labels)}"
             )
     return labels
 
@@ -153,16 +170,33 @@ def scores(logits: Any, gold: Any) -> dict[str, float]:
     }
 
 
-def _measure(trainer: ClassifierTrainer) -> dict[str, Any]:
-    if trainer.eval_dataset is None:
-        return {"calibration": {"temperature": 1.0}, "dev": {}}
-    found = trainer.predict(trainer.eval_dataset)
+def _measure(trainer: ClassifierTrainer, init_from: Path | None) -> dict[str, Any]:
+    """Scores on dev, and the calibration fitted there.
+
+    On fewer than MIN_DEV rows a fit would be noise: then it is that of the adapter gone on from.
+    """
+    calibration = starting_calibration(init_from)
+    dev_set: Any = trainer.eval_dataset
+    if dev_set is None:
+        return {"calibration": calibration.model_dump(), "dev": {}}
+    found = trainer.predict(dev_set)
     logits, gold = np.asarray(found.predictions, dtype=np.float64), np.asarray(found.label_ids)
-    fitted = temperature(logits, gold)
+    if len(gold) >= MIN_DEV:
+        calibration = _fitted(logits, gold)
     dev = {
         **scores(logits, gold),
         "log_loss": log_loss(logits, gold),
-        "log_loss_calibrated": log_loss(logits / fitted, gold),
+        "log_loss_calibrated": log_loss(logits / calibration.temperature, gold),
         "n": len(gold),
     }
-    return {"calibration": {"temperature": fitted}, "dev": dev}
+    return {"calibration": calibration.model_dump(), "dev": dev}
+
+
+def _fitted(logits: Any, gold: Any) -> Calibration:
+    """Temperature, and the confidence below which the brief has the product say `not sure`."""
+    fitted = temperature(logits, gold)
+    probabilities = softmax(logits / fitted, axis=1)
+    correct = probabilities.argmax(axis=1) == gold
+    max_error = brief.read().features["sentiment"].max_error
+    sure = threshold(probabilities.max(axis=1), correct, max_error)
+    return Calibration(temperature=fitted, thresholds={"not_sure": sure})

@@ -1,0 +1,67 @@
+"""What a turn of the support chat gives: parts, then the whole answer with what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from app.core.messages import Passage
+
+Finish = Literal["stop", "length", "cancelled", "declined"]
+
+
+class Citation(NamedTuple):
+    """An article that an answer rests on."""
+
+    id: str
+    """Of the article."""
+    title: str
+    url: str
+    passage: str
+    """The passage's own words."""
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    text: str
+    citations: list[Citation]
+    declined: bool
+    confidence: float
+    """0..1, that the best passage answers; 1 for small talk, which needs none."""
+    language: str
+    finish: Finish
+    notes: list[str]
+    """What was done to the answer, such as `replaced: 45 is not in the articles`."""
+    system: str
+    """quote or model."""
+    release: str
+
+
+class TurnPart(NamedTuple):
+    """Text to append; the last part is done and has the whole answer."""
+
+    text: str
+    done: bool = False
+    answer: Answer | None = None
+
+
+class Ending(NamedTuple):
+    """How one way of answering ended, when its text has been given out."""
+
+    finish: Finish
+    citations: list[Citation]
+    notes: list[str]
+
+
+def cite(passages: Iterable[Passage]) -> list[Citation]:
+    """One citation an article, with all of its passages, in the order of their first."""
+    texts: dict[str, list[str]] = {}
+    first: dict[str, Passage] = {}
+    for passage in passages:
+        first.setdefault(passage.article, passage)
+        texts.setdefault(passage.article, []).append(passage.text)
+    return [
+        Citation(article, p.title, p.url, "\n\n".join(dict.fromkeys(texts[article])))
+        for article, p in first.items()
+    ]

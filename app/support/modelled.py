@@ -1,0 +1,77 @@
+"""A model's answer, sentence by sentence: held back until whole, checked, then shown.
+
+A sentence that states what the passages lack is replaced by the passages' own; the decline sentence
+ends the answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+
+from app.core.messages import Message, Passage
+from app.core.prompt import DECLINE, defuse
+from app.knowledge.split import first_sentence
+from app.knowledge.terms import terms
+from app.models.base import ChatModel, Delta, Options
+from app.support.answer import Ending, Finish, cite
+from app.support.grounding import ground
+
+_DECLINES = DECLINE["en"].split(",")[0].lower()
+"""The clause by which the model's decline is known, however it ends the sentence."""
+
+
+class Declined(Exception):  # noqa: N818 (an outcome, not a failure)
+    """The model says that the passages do not hold the answer."""
+
+
+def speak(
+    model: ChatModel,
+    messages: Sequence[Message],
+    passages: Sequence[Passage],
+    options: Options,
+    cancel: threading.Event | None,
+) -> Generator[str, None, Ending]:
+    """Checked sentences, one at a time; returns how it ended.
+
+    Raises Declined where the model's first sentence declines. A last sentence that was cut is left
+    out, unless nothing else was said.
+    """
+    question = messages[-1].content
+    shown, notes, used = list[str](), list[str](), list[Passage]()
+    deltas = model.stream(messages, options, cancel)
+    finish: Finish = "stop"
+    for sentence, end in _sentences(deltas):
+        finish = end or finish
+        if sentence.lower().startswith(_DECLINES):
+            if not shown:
+                raise Declined
+            break
+        if finish != "stop" and shown:
+            break
+        checked = ground(defuse(sentence), passages, question)
+        if checked.unsupported:
+            notes.append(f"replaced: {', '.join(checked.unsupported)} is not in the articles")
+        if checked.text and checked.text not in shown:
+            used.append(_source(checked.text, passages))
+            yield checked.text if not shown else f" {checked.text}"
+            shown.append(checked.text)
+    return Ending(finish, cite(used), notes)
+
+
+def _sentences(deltas: Iterator[Delta]) -> Iterator[tuple[str, Finish | None]]:
+    """Sentences as they become whole; the last one, perhaps empty, with how the model ended."""
+    held = ""
+    for delta in deltas:
+        held += delta.text
+        while cut := first_sentence(held):
+            sentence, held = cut
+            yield sentence, None
+        if delta.done:
+            yield " ".join(held.split()), delta.finish
+
+
+def _source(text: str, passages: Sequence[Passage]) -> Passage:
+    """The passage that shares most content words with `text`."""
+    words = set(terms(text))
+    return max(passages, key=lambda p: len(words & set(terms(f"{p.title} {p.text}"))))
