@@ -1,7 +1,7 @@
 """create_app(settings) -> FastAPI: the page at /, the HTTP contract under /v1, and their guards.
 
-Order of the guards, outermost first: failures and counts, security headers, closed doors, origin
-check, CORS, visitor cookie. Layer: app.server imports app.services, app.web, app.ui.
+Order of the guards, outermost first: failures and counts, security headers, closed doors, body
+limit, origin check, CORS, visitor cookie. Layer: app.server imports app.services, app.web, app.ui.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.core import logs
 from app.core.settings import Settings
 from app.services import Services
 from app.web import chat, docs, failures, features, operations
-from app.web.guards import ClosedDoors, OriginCheck, SecurityHeaders
+from app.web.guards import BodyLimit, ClosedDoors, OriginCheck, SecurityHeaders
 from app.web.visits import Visits
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
 
     app = FastAPI(
         title="Frontdesk", version=API_VERSION, lifespan=lifespan,
-        docs_url=None, redoc_url=None, max_body_size=settings.max_body_bytes,
+        docs_url=None, redoc_url=None,
         description="Customer-service chat, sentiment and recommendations on gated models.",
     )  # fmt: skip
     app.state.services = services
@@ -74,6 +74,7 @@ def _guard(app: FastAPI, settings: Settings, services: Services) -> None:
         expose_headers=["retry-after"],
     )  # fmt: skip
     app.add_middleware(OriginCheck, allowed=settings.allowed_origins)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(ClosedDoors)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(failures.Failures, metrics=services.metrics)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 MAX_TEXTS = 64
 """Texts in one call of the classifier."""
-MAX_SUGGESTIONS = 50
 MAX_LIKED = 100
 _RATINGS = (-1, 1)
 
@@ -163,8 +162,6 @@ class Services:
 
         With none of the three: what is popular. Unknown ids in `liked` raise NotFound.
         """
-        if not 1 <= k <= MAX_SUGGESTIONS:
-            raise InputError(f"k: expected 1 to {MAX_SUGGESTIONS}, found {k}")
         if len(liked) > MAX_LIKED:
             raise TooLarge(f"liked: at most {MAX_LIKED} products, found {len(liked)}")
         wanted = self._text(query) if query and query.strip() else None

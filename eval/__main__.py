@@ -44,6 +44,7 @@ def run(
     system: Annotated[
         str | None, typer.Option(help="A system of the task; none: released.")
     ] = None,
+    prompt: Annotated[str | None, typer.Option(help="Template for support's base model.")] = None,
     data: Annotated[str | None, typer.Option(help="Data reference, e.g. data:sst2#test.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many samples.")] = None,
     out: Out = None,
@@ -56,7 +57,7 @@ def run(
     chosen = [task(name) for name in dict.fromkeys(tasks)]
     if out is not None:
         writable(out)  # before the work, not after it
-    request = Request(data, model, adapter, system, limit)
+    request = Request(data, model, adapter, system, prompt, limit)
     for one in chosen:
         _run(one, request, None if out is None else out / one.name if len(chosen) > 1 else out)
 

@@ -53,6 +53,8 @@ class _Failed(NamedTuple):
 def prepare(task: Task, request: Request) -> Plan:
     """Read the data and build the system. Raises AppError for bad input before any question."""
     task.system(request.system)
+    if request.prompt is not None and task.name != "support":
+        raise InputError(f"task {task.name} takes no --prompt")
     if request.limit is not None and request.limit < 1:
         raise InputError(f"--limit {request.limit}: expected at least 1")
     ref = request.data or task.data

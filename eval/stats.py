@@ -1,8 +1,8 @@
 """Intervals, paired differences and sample sizes; scipy does the arithmetic.
 
-`units` are one row a sample, (n, k) floats. A statistic maps (..., n, k) -> (...), so that thousands
-of resamples are one call; it lies in [0, 1], as all our metrics do. Seeded: the same input gives the
-same output to the last digit.
+`units` are one row a sample, (n, k) floats. A statistic maps (..., n, k) -> (...), so that
+thousands of resamples are one call; it lies in [0, 1], as all our metrics do. Seeded: the same
+input gives the same output to the last digit.
 
 - Interval: BCa bootstrap over samples (Efron 1987). Where every resample gives one value (all
   right, all wrong), the exact bound of Clopper and Pearson (1934) takes its place: with 0 of n

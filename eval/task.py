@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.core.errors import InputError, nearest
-from app.core.files import ROOT, sha256_file
+from app.core.files import ROOT
 from app.core.provenance import code_hash
 from eval.metrics.base import Context, Metric
 from eval.samples import Sample, Scored
@@ -27,6 +27,8 @@ class Request(NamedTuple):
     adapter: Path | None = None
     """Folder with adapter_model.safetensors; run.json and fingerprints.bin lie beside or above."""
     system: str | None = None
+    prompt: str | None = None
+    """Template `name/version`, for support's base model."""
     limit: int | None = None
     """At most so many samples, drawn with the seed."""
 
@@ -110,20 +112,6 @@ def no_adapter(task: str, request: Request) -> None:
     """Refuse --adapter for a task whose system has none."""
     if request.adapter is not None:
         raise InputError(f"task {task} takes no --adapter: its system trains none")
-
-
-def adapter_identity(folder: Path) -> dict[str, str]:
-    """Path (relative to the root where it lies under it) and sha256 of an adapter."""
-    from app.core.release import ADAPTER_FILE
-
-    file = folder / ADAPTER_FILE
-    if not file.is_file():
-        there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-        raise InputError(
-            f"--adapter {folder}: expected a folder with {ADAPTER_FILE}, found "
-            + (", ".join(there) if there else "no such folder")
-        )
-    return {"path": relative(file), "sha256": sha256_file(file)}
 
 
 def relative(path: Path) -> str:

@@ -40,7 +40,10 @@ def record(report: Report) -> None:
     """Append a line for `report`, if its data is a test split that counts."""
     made = report.provenance
     ref = parse_ref(made.data.ref)
-    if ref.split != "test" or ref.scheme == "file" or (made.model or {}).get("ref") == "scripted":
+    stand_in = any(
+        (made_of or {}).get("ref") == "scripted" for made_of in (made.model, made.encoder)
+    )
+    if ref.split != "test" or ref.scheme == "file" or stand_in:
         return
     use = Use(
         date=made.date,

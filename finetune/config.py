@@ -45,8 +45,8 @@ class Adapter(Strict):
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: Literal["all-linear"] | list[str] = "all-linear"
     """Names of the layers that get an adapter, e.g. [q_proj, v_proj]."""
-    init_from: Path | None = None
-    """Adapter to go on from: a release folder or a run folder; rank and targets must be its own."""
+    init_from: str | None = None
+    """Adapter to go on from: `release:FEATURE`, or a run folder; its rank and alpha are kept."""
 
 
 class Data(Strict):

@@ -23,7 +23,7 @@ from app.core.kinds import Query
 from app.core.messages import Conversation, Message, Passage
 from app.core.prompt import DECLINE
 
-WORDS = 80
+WORDS = 60
 """A passage is whole sentences of one paragraph, up to about so many words."""
 SHOWN = (2, 3, 4)
 """How many passages a question is given, drawn by seed."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from app.core import data
 from app.core.config import parse
 from app.core.errors import ConfigError
-from app.core.files import read_json
+from app.core.files import read_json, release_dir
 from app.core.release import ADAPTER_FILE, Calibration
 from app.models import adapters, references
 from app.models.weights import Weights
@@ -46,9 +46,18 @@ class Job:
 def base_weights(config: TrainConfig, run: RunFolder) -> Weights:
     """The frozen base: that of the run being resumed, of the adapter gone on from, else by name."""
     known = run.record.get("base", {}).get("sha256")
-    if known is None and config.adapter.init_from is not None:
-        known = adapters.read_card(adapter_folder(config.adapter.init_from)).base.sha256
+    start = start_folder(config.adapter)
+    if known is None and start is not None:
+        known = adapters.read_card(adapter_folder(start)).base.sha256
     return references.resolve(config.model.path, sha256=known)
+
+
+def start_folder(adapter: Adapter) -> Path | None:
+    """The release or run folder to go on from; None where the run starts afresh."""
+    scheme, colon, feature = (adapter.init_from or "").partition(":")
+    if scheme == "release" and colon:
+        return release_dir() / feature
+    return Path(adapter.init_from) if adapter.init_from else None
 
 
 def adapter_folder(path: Path) -> Path:
@@ -61,9 +70,10 @@ def starting_card(adapter: Adapter, weights: Weights, prompt_version: str) -> ad
 
     Raises NotFound (no adapter), Mismatch (another base or prompt), ConfigError (another rank).
     """
-    if adapter.init_from is None:
+    start = start_folder(adapter)
+    if start is None:
         return None
-    folder = adapter_folder(adapter.init_from)
+    folder = adapter_folder(start)
     card = adapters.read_card(folder)
     adapters.check(card, weights, prompt_version)
     saved = read_json(folder / adapters.CONFIG_FILE)
@@ -81,9 +91,10 @@ def data_record(refs: Sequence[str]) -> dict[str, str]:
     return {ref: data.sha256_of(ref) for ref in refs}
 
 
-def starting_calibration(path: Path | None) -> Calibration:
+def starting_calibration(adapter: Adapter) -> Calibration:
     """That of the adapter to go on from (its release.json or run.json); the neutral one without."""
+    start = start_folder(adapter)
     for name in ("release.json", "run.json"):
-        if path is not None and (path / name).is_file():
-            return parse(Calibration, read_json(path / name)["calibration"], str(path / name))
+        if start is not None and (start / name).is_file():
+            return parse(Calibration, read_json(start / name)["calibration"], str(start / name))
     return Calibration(temperature=1.0)

@@ -23,7 +23,7 @@ from app.sentiment.classifier import Prediction
 from app.server import create_app
 from app.services import Services
 from app.serving.features import Loaders
-from app.serving.loading import Loaded
+from app.serving.loading import THREAD, Loaded
 from app.support.chat import Answer, Citation, TurnPart
 
 CITATION = Citation("returns", "Sending things back", "/help/returns", "Returns are free.")
@@ -178,6 +178,7 @@ def listening(made: Site) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the server did not start"
         time.sleep(0.01)
     try:
         yield url(listener)
@@ -185,3 +186,11 @@ def listening(made: Site) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+def watching() -> bool:
+    """Whether a loading thread is alive; waits a little for one that was told to end."""
+    for thread in threading.enumerate():
+        if thread.name == THREAD:
+            thread.join(1)
+    return any(thread.name == THREAD for thread in threading.enumerate())

@@ -106,6 +106,15 @@ def test_hash_encoder_is_the_same_in_every_process() -> None:
     assert run.stdout.strip() == str(HashEncoder(8).encode(["green tea"]).tolist())
 
 
+def test_a_reference_becomes_the_encoder_that_it_names(bert: Path) -> None:
+    from app.models.load import text_encoder
+    from app.models.references import resolve
+
+    assert text_encoder(resolve("scripted")).name == "hash"
+    found = text_encoder(resolve(str(bert)))
+    assert (found.name, found.dim) == (str(bert), 32)
+
+
 @pytest.mark.slow
 def test_packaged_minilm_knows_what_sentences_mean() -> None:
     from app.models.references import resolve

@@ -12,7 +12,7 @@ import pytest
 from app.core import fingerprints
 from app.core.errors import ConfigError, InputError
 from app.core.prompt import DEFAULT
-from eval import prompts
+from eval import prompts, runs
 from eval import report as reports
 from eval.compare import Comparison, compare, render
 from eval.gate import Bounds, Evidence, decide, judge
@@ -291,9 +291,7 @@ def with_adapter(bench: Bench, content: bytes) -> tuple[Path, Path]:
     file = bench.folder / "a" / "adapter" / "adapter_model.safetensors"
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
-    from eval.task import adapter_identity
-
-    return bench.report("a", identity={"adapter": adapter_identity(file.parent)}), file
+    return bench.report("a", identity={"adapter": runs.adapter(file.parent)}), file
 
 
 def test_an_adapter_as_it_was_is_believed(bench: Bench) -> None:

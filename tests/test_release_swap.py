@@ -14,7 +14,7 @@ from app.core.settings import Settings
 from app.services import Services
 from app.serving import loading
 from app.serving.loading import Loaded, Readiness, Slot
-from tests.helpers_server import Fakes, FakeSupport
+from tests.helpers_server import Fakes, FakeSupport, watching
 
 ME = "visitor:me"
 
@@ -161,5 +161,5 @@ def test_the_running_services_notice_a_promote_by_themselves(
             seen.wait(0.02)
         assert services.ready().state["support"] == {"state": "ready", "release": release_id}
     services.stop()
-    services._watcher._thread.join(5)
+    assert not watching()
     services.store.close()

@@ -13,7 +13,7 @@ from app.core.errors import InputError, NotFound, NotReady, TooLarge, TooMany
 from app.core.settings import Settings
 from app.services import ChatPart, Services
 from app.store.models import Conversation, Message, utc_now
-from tests.helpers_server import Fakes, make_services
+from tests.helpers_server import Fakes, make_services, watching
 
 ME, OTHER = "visitor:me", "visitor:other"
 
@@ -239,10 +239,11 @@ def test_feedback_is_refused_for_others_messages_bad_ratings_and_unknown_labels(
         services.feedback(ME, chatted.message_id, -1, correction="x" * 5001)
 
 
-@pytest.mark.parametrize("k", [0, 51])
-def test_the_number_of_suggestions_is_bounded(services: Services, k: int) -> None:
-    with pytest.raises(InputError, match="k: expected 1 to 50"):
-        services.recommend(ME, k=k)
+def test_what_is_liked_and_looked_for_is_bounded(services: Services) -> None:
+    with pytest.raises(TooLarge, match="at most 100 products, found 101"):
+        services.recommend(ME, liked=["tea"] * 101)
+    with pytest.raises(TooLarge, match="at most 5,000"):
+        services.recommend(ME, query="x" * 5001)
 
 
 def test_the_sweep_follows_the_brief(services: Services) -> None:
@@ -263,6 +264,5 @@ def test_the_background_thread_loads_sweeps_and_ends(fakes: Fakes) -> None:
     assert swept.wait(5)
     assert services.ready().ready
     services.stop()
-    services._watcher._thread.join(5)
-    assert not services._watcher._thread.is_alive()
+    assert not watching()
     services.store.close()

@@ -37,6 +37,7 @@ def configure(*, json_lines: bool | None = None) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     handler = logging.StreamHandler()
+    handler.setLevel(logging.INFO)  # bm25s turns on its own DEBUG lines
     handler.setFormatter(_WithoutMessage("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("app").setLevel(logging.INFO)  # which weights served, what was unpacked

@@ -59,8 +59,7 @@ def han_terms(run: str) -> list[str]:
 def stem(word: str) -> str:
     """The word without a regular English ending; at least three letters stay."""
     for ending, instead in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            if ending == "s" and word[-2] in "su":  # glass, focus
-                return word
-            return word[: -len(ending)] + instead
+        stemmed = word[: -len(ending)] + instead
+        if word.endswith(ending) and len(stemmed) >= 3:
+            return word if ending == "s" and word[-2] in "su" else stemmed  # glass, focus
     return word

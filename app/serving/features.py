@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
 from app.core import prompt, release, textprep
 from app.core.data import corpus, interactions
 from app.core.files import release_dir
@@ -18,9 +16,6 @@ from app.core.settings import Settings
 from app.models import references
 from app.models.base import Options
 from app.serving.loading import Loaded
-
-if TYPE_CHECKING:
-    from app.models.encoder import TextEncoder
 
 Loaders = dict[str, tuple[Callable[[], Loaded], Path | None]]
 """By feature: what loads it, and the release folder to watch (or none)."""
@@ -37,12 +32,12 @@ def loaders(settings: Settings) -> Loaders:
         return {
             "support": (partial(_support, settings), None),
             "sentiment": (_scripted_sentiment, None),
-            "recommend": (_scripted_shop, None),
+            "recommend": (partial(_shop, SCRIPTED), None),
         }
     return {
         "support": (partial(_support, settings), release_dir() / "support"),
         "sentiment": (_sentiment, release_dir() / "sentiment"),
-        "recommend": (_shop, None),
+        "recommend": (partial(_shop, ENCODER), None),
     }
 
 
@@ -97,22 +92,12 @@ def _scripted_sentiment() -> Loaded:
     return Loaded(ScriptedSentiment(), SCRIPTED)
 
 
-def _shop() -> Loaded:
-    from app.models.encoder import MiniLM
-
-    return _fitted(MiniLM(references.resolve(ENCODER).folder))
-
-
-def _scripted_shop() -> Loaded:
-    from app.models.encoder import HashEncoder
-
-    return _fitted(HashEncoder())
-
-
-def _fitted(encoder: TextEncoder) -> Loaded:
+def _shop(encoder_ref: str) -> Loaded:
+    from app.models.load import text_encoder
     from app.recommend import systems
     from app.recommend.shop import Shop
 
+    encoder = text_encoder(references.resolve(encoder_ref))
     data = interactions(ORDERS)
     recommender = systems.build(RECOMMENDER, encoder)
     recommender.fit(data.ratings, data.items)

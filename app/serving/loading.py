@@ -19,6 +19,7 @@ from app.core.errors import AppError, NotReady
 log = structlog.get_logger(__name__)
 POLL_S = 2.0
 DAY_S = 24 * 3600.0
+THREAD = "frontdesk-load"
 _WATCHED = ("*.json", "*.safetensors")
 
 
@@ -107,27 +108,27 @@ class Watcher:
         self._slots = list(slots)
         self._daily = daily
         self._stopped = threading.Event()
-        # A daemon: Ctrl-C need not wait until a model is loaded.
-        self._thread = threading.Thread(target=self._run, name="frontdesk-load", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
-        self._thread.start()
+        """Begin, or begin again after `stop`; returns at once."""
+        self._stopped = stopped = threading.Event()
+        # A daemon: Ctrl-C need not wait until a model is loaded.
+        threading.Thread(target=self._run, args=(stopped,), name=THREAD, daemon=True).start()
 
     def stop(self) -> None:
         """End soon. Does not wait for a load under way."""
         self._stopped.set()
 
-    def _run(self) -> None:
+    def _run(self, stopped: threading.Event) -> None:
         swept = -DAY_S
-        while not self._stopped.is_set():
+        while not stopped.is_set():
             for slot in self._slots:
-                if not self._stopped.is_set():
+                if not stopped.is_set():
                     slot.refresh()
             if time.monotonic() - swept >= DAY_S:
                 swept = time.monotonic()
                 self._sweep()
-            self._stopped.wait(POLL_S)
+            stopped.wait(POLL_S)
 
     def _sweep(self) -> None:
         try:

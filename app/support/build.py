@@ -11,7 +11,7 @@ from app.core.errors import InputError
 from app.core.release import Base, Engine, Release
 from app.knowledge.retrieve import Knowledge
 from app.models import adapters
-from app.models.base import Options
+from app.models.base import GREEDY, Options
 from app.models.encoder import TextEncoder
 from app.models.load import chat_model, resolve, text_encoder
 from app.support.chat import SupportChat
@@ -28,7 +28,7 @@ def load(
     docs: Docs,
     *,
     model_override: str | None = None,
-    options: Options = Options(),
+    options: Options = GREEDY,
 ) -> SupportChat:
     """The system that release.json in `folder` describes, over `docs`.
 
@@ -61,7 +61,7 @@ def of_system(
     encoder: TextEncoder | None = None,
     prompt_version: str = prompt.DEFAULT,
     threshold: float | None = None,
-    options: Options = Options(),
+    options: Options = GREEDY,
 ) -> SupportChat:
     """quote (no model), base (`model`, default CHAT) or lora (`adapter` on its own base).
 

@@ -21,7 +21,7 @@ from app.core.prompt import DEFAULT, defuse, support_messages, template
 from app.core.release import Base
 from app.knowledge import followup
 from app.knowledge.retrieve import Knowledge
-from app.models.base import ChatModel, Options
+from app.models.base import GREEDY, ChatModel, Options
 from app.support import guard, modelled, phrases
 from app.support.answer import Answer, Citation, Ending, TurnPart, cite
 from app.support.quote import quote, render
@@ -48,7 +48,7 @@ class SupportChat:
         prompt_version: str = DEFAULT,
         threshold: float | None = None,
         release_id: str = "unreleased",
-        options: Options = Options(),
+        options: Options = GREEDY,
         weights: Mapping[str, Base] | None = None,
     ) -> None:
         if system == "model" and model is None:
@@ -68,7 +68,7 @@ class SupportChat:
         docs: Sequence[Mapping[str, Any]],
         *,
         model_override: str | None = None,
-        options: Options = Options(),
+        options: Options = GREEDY,
     ) -> SupportChat:
         """The system released in `folder` over `docs`; see app.support.build.load."""
         from app.support import build
@@ -86,7 +86,7 @@ class SupportChat:
         encoder: TextEncoder | None = None,
         prompt_version: str = DEFAULT,
         threshold: float | None = None,
-        options: Options = Options(),
+        options: Options = GREEDY,
     ) -> SupportChat:
         """A named system over `docs`, for evaluation; see app.support.build.of_system."""
         from app.support import build
@@ -150,7 +150,8 @@ class SupportChat:
 
     def _quote(self, asked: str, turns: Sequence[Message], cancel: threading.Event | None) -> _Way:
         """The best articles' own words, a paragraph at a time."""
-        quoted = quote(self.knowledge.rank(asked, turns))
+        whole = f"{followup.context(asked, turns)}\n{asked}"
+        quoted = quote(self.knowledge.rank(asked, turns), whole)
         for number, piece in enumerate(render(quoted)):
             if cancel is not None and cancel.is_set():
                 return Ending("cancelled", cite(q.passage for q in quoted[:number]), [])

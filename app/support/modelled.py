@@ -6,8 +6,10 @@ ends the answer.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 
 from app.core.messages import Message, Passage
 from app.core.prompt import DECLINE, defuse
@@ -19,9 +21,11 @@ from app.support.grounding import ground
 
 _DECLINES = DECLINE["en"].split(",")[0].lower()
 """The clause by which the model's decline is known, however it ends the sentence."""
+# List marks and references to the numbered passages: ours show as citations.
+_MARKS = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])(?:\s+|$)|\s*\[\d{1,2}\]")
 
 
-class Declined(Exception):  # noqa: N818 (an outcome, not a failure)
+class Declined(Exception):
     """The model says that the passages do not hold the answer."""
 
 
@@ -29,33 +33,35 @@ def speak(
     model: ChatModel,
     messages: Sequence[Message],
     passages: Sequence[Passage],
+    asked: str,
     options: Options,
     cancel: threading.Event | None,
 ) -> Generator[str, None, Ending]:
     """Checked sentences, one at a time; returns how it ended.
 
-    Raises Declined where the model's first sentence declines. A last sentence that was cut is left
-    out, unless nothing else was said.
+    messages: the rendered prompt over `passages`; asked: the question in it. Raises Declined where
+    the model's first sentence declines. A last sentence that was cut is left out, unless nothing
+    else was said; after a stop nothing more is said.
     """
-    question = messages[-1].content
-    shown, notes, used = list[str](), list[str](), list[Passage]()
-    deltas = model.stream(messages, options, cancel)
     finish: Finish = "stop"
-    for sentence, end in _sentences(deltas):
-        finish = end or finish
-        if sentence.lower().startswith(_DECLINES):
-            if not shown:
-                raise Declined
-            break
-        if finish != "stop" and shown:
-            break
-        checked = ground(defuse(sentence), passages, question)
-        if checked.unsupported:
-            notes.append(f"replaced: {', '.join(checked.unsupported)} is not in the articles")
-        if checked.text and checked.text not in shown:
-            used.append(_source(checked.text, passages))
-            yield checked.text if not shown else f" {checked.text}"
-            shown.append(checked.text)
+    shown, notes, used = list[str](), list[str](), list[Passage]()
+    with closing(model.stream(messages, options, cancel)) as deltas:  # type: ignore[type-var]
+        for sentence, end in _sentences(deltas):
+            finish = end or finish
+            if finish == "cancelled" or (finish == "length" and shown):
+                break
+            if sentence.lower().startswith(_DECLINES):
+                if not shown:
+                    raise Declined
+                break
+            plain = _MARKS.sub("", defuse(sentence)).strip()
+            checked = ground(plain, passages, asked)
+            if checked.unsupported:
+                notes.append(f"replaced, not in the articles: {', '.join(checked.unsupported)}")
+            if checked.text and checked.text not in shown:
+                used.append(_source(checked.text, passages))
+                yield checked.text if not shown else f" {checked.text}"
+                shown.append(checked.text)
     return Ending(finish, cite(used), notes)
 
 

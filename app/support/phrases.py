@@ -15,7 +15,7 @@ _WHAT_NOW = {
     "zh": f"您可以换个说法再问一次，或者写信到 {CONTACT}，我们会有人回复您。",
 }
 _NEAREST = {
-    "en": ("The closest articles I have are {}.", " and ", "“{}”"),
+    "en": ("The nearest I have is {}.", " and ", "“{}”"),
     "zh": ("最接近的文章是{}。", "和", "《{}》"),
 }
 _SMALL_TALK = (

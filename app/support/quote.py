@@ -1,7 +1,8 @@
 """What to quote: whole sentences of the best articles, the facts first, in few words.
 
 Help articles put the fact in the first sentence of a paragraph and the reason behind it, so first
-sentences are taken before others of equal passages. The text is the article's, word for word.
+sentences are taken before others of equal passages, and no sentence without the one before it,
+which it may lean on. The text is the article's, word for word.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from app.core.messages import Passage
 from app.knowledge.shelf import Ranking
 from app.knowledge.split import joined, sentences, word_count
+from app.knowledge.terms import terms
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,10 @@ class QuoteConfig:
 
     max_words: int = 90
     """Of all sentences together; the best one is quoted however long it is."""
-    first_sentence: float = 0.2
+    first_sentence: float = 0.1
     """Added to the score of a paragraph's first sentence."""
+    shared_words: float = 0.3
+    """Added in proportion to the content words of the question that a sentence has."""
     depth: float = 0.3
     """A sentence is left out that scores this much below the best one."""
     second_article: float = 0.04
@@ -58,10 +62,17 @@ class _Candidate(NamedTuple):
     text: str
 
 
-def quote(ranking: Ranking, config: QuoteConfig = QuoteConfig()) -> list[Quoted]:
-    """Passages with the sentences to quote, those of the best article first."""
+def quote(
+    ranking: Ranking,
+    asked: str,
+    config: QuoteConfig = QuoteConfig(),
+) -> list[Quoted]:
+    """Passages with the sentences to quote, those of the best article first.
+
+    asked: the question with what it follows, as it was ranked.
+    """
     articles = _articles(ranking, config)
-    chosen = _fill(_candidates(ranking, articles, config), config)
+    chosen = _fill(_candidates(ranking, articles, set(terms(asked)), config), config)
     rows = sorted({c.row for c in chosen}, key=lambda row: _place(ranking, articles, row))
     return [
         Quoted(
@@ -84,27 +95,35 @@ def _articles(ranking: Ranking, config: QuoteConfig) -> list[str]:
     return [a for a in ranked if first[ranked[0]] - first[a] <= config.second_article]
 
 
-def _candidates(ranking: Ranking, articles: Sequence[str], config: QuoteConfig) -> list[_Candidate]:
-    found = [
-        _Candidate(
-            float(ranking.fused[row]) + config.first_sentence * (not order), row, order, text
-        )
-        for row, passage in enumerate(ranking.shelf.passages)
-        if passage.article in articles
-        for order, text in enumerate(sentences(passage.text))
-    ]
+def _candidates(
+    ranking: Ranking, articles: Sequence[str], asked: set[str], config: QuoteConfig
+) -> list[_Candidate]:
+    """Every sentence of `articles`, best first."""
+    fused, found = ranking.fused, list[_Candidate]()
+    for row, passage in enumerate(ranking.shelf.passages):
+        if passage.article in articles:
+            for order, text in enumerate(sentences(passage.text)):
+                shared = len(asked & set(terms(text))) / max(1, len(asked))
+                extra = config.shared_words * shared + config.first_sentence * (order == 0)
+                found.append(_Candidate(float(fused[row]) + extra, row, order, text))
     return sorted(found, key=lambda c: -c.score)
 
 
 def _fill(candidates: Sequence[_Candidate], config: QuoteConfig) -> list[_Candidate]:
-    chosen, words = list[_Candidate](), 0
-    for candidate in candidates:
-        length = word_count(candidate.text)
-        near = candidate.score >= candidates[0].score - config.depth
-        if not chosen or (near and words + length <= config.max_words):
-            chosen.append(candidate)
-            words += length
-    return chosen
+    """The best that fit, each after the sentence before it."""
+    chosen: dict[tuple[int, int], _Candidate] = {}
+    lowest = candidates[0].score - config.depth
+    left = config.max_words
+
+    def fits(c: _Candidate) -> bool:
+        if (c.row, c.order) in chosen or (c.order and (c.row, c.order - 1) not in chosen):
+            return False
+        return not chosen or (c.score >= lowest and word_count(c.text) <= left)
+
+    while best := next(filter(fits, candidates), None):
+        chosen[best.row, best.order] = best
+        left -= word_count(best.text)
+    return list(chosen.values())
 
 
 def _place(ranking: Ranking, articles: Sequence[str], row: int) -> tuple[int, float]:

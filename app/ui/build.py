@@ -39,6 +39,7 @@ class Page:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._labels = labels = Labels()
+        self.blocks: gr.Blocks
         with gr.Blocks(title=text("en", "page.title"), fill_width=True) as self.blocks:
             self._language = gr.State("en")
             self._seen = gr.State(None)

@@ -18,7 +18,7 @@ from app.store.rows import Turn
 from app.ui import bubbles
 from app.ui.correction import Correction
 from app.ui.i18n import text
-from app.ui.page import PRIVATE, Asker, Labels, Updates, asker, awaited, loading, toast, toasted
+from app.ui.page import PRIVATE, Asker, Labels, Toasted, Updates, asker, awaited, loading, toast
 
 # Something moves at once, and what is over the bound is not sent, but for one character to tell.
 _ASKED = (
@@ -147,7 +147,7 @@ class ChatTab:
     def open(self, language: str, picked: gr.SelectData, request: gr.Request) -> Updates:
         """Show the conversation that was picked in the list."""
         who, wanted = asker(self._services, request), str(picked.value)
-        with toasted(language):
+        with Toasted(language):
             self._services.store.conversations.get(who.owner, wanted)
             return self.restored(who.owner, wanted, language) | self._closed()
         return self.restored(who.owner, None, language)

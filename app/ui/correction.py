@@ -10,7 +10,7 @@ from app.core.errors import NotFound
 from app.services import Services
 from app.ui import bubbles
 from app.ui.i18n import text
-from app.ui.page import PRIVATE, Labels, Updates, asker, note, toasted
+from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, note
 
 
 class Correction:
@@ -22,7 +22,7 @@ class Correction:
         self.message = gr.State(None)
         days = services.brief.retention_days
         with gr.Column(visible=False, elem_id="correction", elem_classes="sheet") as self.panel:
-            labels.make(gr.HTML, {"value": lambda lang: f"<h3>{text(lang, 'feedback.title')}</h3>"})
+            labels.make(gr.HTML, {"value": lambda lang: f"<h2>{text(lang, 'feedback.title')}</h2>"})
             self.better = labels.make(
                 gr.Textbox,
                 {"label": "feedback.answer", "placeholder": "feedback.answer_hint"},
@@ -57,7 +57,7 @@ class Correction:
     ) -> Updates:
         """Store a thumb; one down opens the panel. A thumb taken back changes nothing."""
         who = asker(self._services, request)
-        with toasted(language):
+        with Toasted(language):
             message = self._rateable(who.owner, conversation, thumb.index)
             if thumb.liked is True:
                 self._services.feedback(who.owner, message, 1, quota=who.quota)
@@ -75,7 +75,7 @@ class Correction:
     ) -> Updates:
         """Store what it should have said, and whether it may be trained on."""
         who = asker(self._services, request)
-        with toasted(language):
+        with Toasted(language):
             self._services.feedback(
                 who.owner, message or "", -1, correction=better, consent=consent is True,
                 quota=who.quota,

@@ -93,8 +93,8 @@ EN = {
     "label.negative": "Negative",
     "label.neutral": "Neutral",
     "sentiment.consent_info": "Sending keeps this text with your correction for {days} days. "
-    "Ticked, both may be used to improve the model, after names, addresses and numbers are taken out. Left "
-    "unticked, no model learns from them.",
+    "Ticked, both may be used to improve the model, after names, addresses and numbers are taken "
+    "out. Left unticked, no model learns from them.",
     "sentiment.choose": "Pick what it really is first.",
     "recommend.title": "What goes with what you like",
     "recommend.intro": "Name a few things you are fond of, or say what you are after. Every "
@@ -175,7 +175,8 @@ ZH = {
     "feedback.answer_hint": "像讲给朋友听那样写。只想说“不对”的话，可以留空。",
     "feedback.consent": "可以用于训练",
     "feedback.consent_info": "勾选后，问题、回答和您的更正在去掉姓名、地址和号码之后，"
-    "可能用于改进模型。不勾选，它们只留在这段对话里，不会用来训练任何模型。两种情况下都会在 {days} 天后删除。",
+    "可能用于改进模型。不勾选，它们只留在这段对话里，不会用来训练任何模型。"
+    "两种情况下都会在 {days} 天后删除。",
     "feedback.send": "提交更正",
     "feedback.cancel": "关闭",
     "feedback.thanks": "谢谢，已经记下。",

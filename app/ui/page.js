@@ -33,6 +33,8 @@
     rename(log, words.log);
     // Each new word replaces the bubble, which would be read out again; #spoken says it once, whole.
     if (log.getAttribute("aria-live") !== "off") log.setAttribute("aria-live", "off");
+    // A list may not hold buttons, says ARIA; Gradio's quick starts do.
+    document.querySelector("#thread .examples[role=list]")?.setAttribute("role", "group");
     for (const pair of log.querySelectorAll(".message-buttons-left")) {
       const [bad, good] = pair.querySelectorAll("button");
       if (bad && good) { rename(bad, words.dislike); rename(good, words.like); }

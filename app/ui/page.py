@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from html import escape
 from threading import Event
 from typing import Any, NamedTuple, TypeVar
@@ -24,7 +23,7 @@ Updates = dict[Any, Any]
 Words = Mapping[str, str | Callable[[str], Any]]
 """A component's property: the key of its words, or a function of the language."""
 
-PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For every event. Private only hides: each handler checks who asks and what is asked."""
 WAIT_S = 60.0
 _STEP_S = 0.1
@@ -89,13 +88,20 @@ def note(language: str, key: str) -> None:
     gr.Info(escape(text(language, key)), duration=4)
 
 
-@contextmanager
-def toasted(language: str) -> Iterator[None]:
-    """Whatever goes wrong in the block becomes a toast and the block ends there."""
-    try:
-        yield
-    except Exception as error:  # the page never shows a traceback
-        toast(error, language)
+class Toasted:
+    """A block in which whatever goes wrong becomes a toast and ends it: no traceback is shown."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        toast(error, self._language)
+        return True
 
 
 def loading(services: Services, feature: str) -> bool:

@@ -11,7 +11,7 @@ import gradio as gr
 from app.recommend.shop import Filters
 from app.services import Services
 from app.ui.i18n import text, word
-from app.ui.page import PRIVATE, Labels, Updates, asker, awaited, loading, toasted
+from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, awaited, loading
 
 CARDS = 9
 PRICES = (10, 20, 35, 50, 100)
@@ -83,7 +83,7 @@ class RecommendTab:
     ) -> Updates:  # fmt: skip
         """Cards for what was asked."""
         wish = {"liked": liked or [], "query": query, "category": category, "max_price": max_price}
-        with toasted(language):
+        with Toasted(language):
             awaited(self._services, "recommend")
             return {self.cards: self._found(wish, language, request), self.wish: wish}
         return {}
@@ -94,7 +94,7 @@ class RecommendTab:
             return
         if loading(self._services, "recommend"):
             yield {self.cards: message(text(language, "recommend.waking"))}
-        with toasted(language):
+        with Toasted(language):
             awaited(self._services, "recommend")
             first: Wish = {"liked": [], "query": None, "category": "", "max_price": None}
             found = self._found(first, language, request)
@@ -113,7 +113,7 @@ class RecommendTab:
 
     def localised(self, wish: Wish | None, language: str, request: gr.Request) -> Updates:
         """Cards and choices in `language`."""
-        with toasted(language):
+        with Toasted(language):
             found = {self.cards: self._found(wish, language, request)} if wish is not None else {}
             return found | self.stocked(language)
         return {}

@@ -10,7 +10,7 @@ import gradio as gr
 from app.core.errors import InputError
 from app.services import Services
 from app.ui.i18n import text, word
-from app.ui.page import PRIVATE, Labels, Updates, asker, awaited, note, percent, toasted
+from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, awaited, note, percent
 
 EXAMPLES = tuple(f"sentiment.example{n}" for n in range(1, 5))
 _BOUNDED = "(text, ...rest) => [(text || '').slice(0, {0} + 1), ...rest]"
@@ -95,7 +95,7 @@ class SentimentTab:
     def read(self, review: str, language: str, request: gr.Request) -> Updates:
         """Classify; nothing is stored."""
         who = asker(self._services, request)
-        with toasted(language):
+        with Toasted(language):
             awaited(self._services, "sentiment")
             prediction = self._services.classify([review or ""], who.owner, quota=who.quota)[0][0]
             shown = {"text": review, **prediction._asdict()}
@@ -134,7 +134,7 @@ class SentimentTab:
     ) -> Updates:  # fmt: skip
         """Now the text is kept, with what it really is and whether it may be trained on."""
         who = asker(self._services, request)
-        with toasted(language):
+        with Toasted(language):
             if not shown or not label:
                 raise InputError(text("en", "sentiment.choose"), zh=text("zh", "sentiment.choose"))
             kept = self._services.classify([shown["text"]], who.owner, keep=True, quota=who.quota)[

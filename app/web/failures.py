@@ -21,6 +21,7 @@ from app.core.errors import AppError, InputError, NotFound, TooLarge, TooMany
 from app.serving.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+TOO_LARGE = "the request's body is too large: send less at once"
 BUG = "something went wrong on our side; the log has it under this id"
 BUG_ZH = "我们这边出了问题，已按此编号记录。"
 
@@ -91,7 +92,7 @@ def _of_status(request: Request, error: HTTPException) -> AppError:
     if error.status_code == 404:
         return NotFound(f"there is nothing at {request.url.path[:100]}: see /docs")
     if error.status_code == 413:
-        return TooLarge("the request's body is too large: send less at once")
+        return TooLarge(TOO_LARGE)
     if error.status_code == 400:
         return InputError(str(error.detail))
     shown = AppError(str(error.detail))

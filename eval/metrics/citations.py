@@ -10,9 +10,13 @@ ids).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from eval.metrics.base import Metric, columns, ratio
+from eval.metrics.base import Context, Metric, columns, ratio
+from eval.samples import Row
+from eval.stats import Units
+
+_found = columns("cited_gold", "gold_articles")
 
 
 def counts(cited: Collection[str], gold: Collection[str]) -> dict[str, float]:
@@ -24,5 +28,10 @@ def counts(cited: Collection[str], gold: Collection[str]) -> dict[str, float]:
     }
 
 
+def _answerable(rows: Sequence[Row], context: Context) -> Units:
+    units = _found(rows, context)
+    return units[units[:, 1] > 0]
+
+
 PRECISION = Metric("citation_precision", __name__, columns("cited_gold", "cited"), ratio)
-RECALL = Metric("citation_recall", __name__, columns("cited_gold", "gold_articles"), ratio)
+RECALL = Metric("citation_recall", __name__, _answerable, ratio)

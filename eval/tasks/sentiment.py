@@ -20,7 +20,7 @@ from app.core.release import Base, Calibration
 from eval import engines, prompts, runs
 from eval.metrics import accuracy, ece, macro_f1
 from eval.samples import Sample, Scored
-from eval.task import Data, Request, System, Task, adapter_identity
+from eval.task import Data, Request, System, Task
 
 if TYPE_CHECKING:
     from app.sentiment.classifier import Prediction, ScriptedSentiment, Sentiment
@@ -88,7 +88,7 @@ def _released() -> Built:
     served = model.release
     assert served is not None
     identity = _identity(served.base, served.calibration, served.prompt_version)
-    identity |= {"release": served.id, "adapter": adapter_identity(folder)}
+    identity |= {"release": served.id, "adapter": runs.adapter(folder)}
     return model, System("released", _asking(model), identity, BATCH)
 
 
@@ -98,7 +98,7 @@ def _from_run(request: Request) -> Built:
 
     folder = request.adapter
     assert folder is not None
-    found = adapter_identity(folder)
+    found = runs.adapter(folder)
     run, card = runs.record(folder), read_card(folder)
     calibration, labels = runs.calibration(run, folder), runs.labels(run, folder)
     model = Sentiment.from_adapter(folder, request.model or card.base.ref, labels, calibration)

@@ -3,27 +3,33 @@
 Data: a support folder, or data:squad2_small. The call is SupportChat.answer with the turns before,
 one whole turn as the chat makes it. A question without gold article is to be declined. Slices by
 language and kind. Systems: quote (the best passage), base (the model with the best prompt found on
-dev), lora (--adapter DIR, or the released one); without --system the released system. --model
-scripted needs no weights and says nothing about a real model.
+dev, or --prompt), lora (--adapter DIR); without options the released one. --model scripted needs no
+weights and says nothing about a real model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.core import data as references
+from app.core import settings
 from app.core.errors import InputError
 from app.core.files import release_dir
+from app.core.prompt import DEFAULT
+from app.core.release import ADAPTER_FILE
+from app.models.base import Options
 from eval import engines, prompts, questions, runs
 from eval.metrics import answer_f1, citations, facts, refusal, unsupported, wrong_unhedged
 from eval.questions import Originals
 from eval.samples import Sample, Scored
-from eval.task import Data, Request, System, Task, adapter_identity
+from eval.task import Data, Request, System, Task
 
 if TYPE_CHECKING:
-    from app.support.chat import Answer
+    from app.support.chat import Answer, SupportChat
+
+BASE_PROMPT = DEFAULT
+"""The best of the templates for the base model on demo:support#dev."""
 
 
 class Turn(NamedTuple):
@@ -31,6 +37,36 @@ class Turn(NamedTuple):
 
     answer: Answer
     articles: list[str]
+
+
+def _chat(request: Request, docs: Sequence[Any]) -> tuple[SupportChat, str, dict[str, Any]]:
+    """The chat, what to call it, and what of its identity it does not know itself."""
+    from app.support.chat import SupportChat
+
+    # The page's length, but no deadline: a slow machine shall not change an answer.
+    options = Options(max_new_tokens=settings.load().max_new_tokens)
+    if request == Request(request.data, limit=request.limit):
+        return _released(docs, options)
+    name: Any = request.system or ("lora" if request.adapter else "base")
+    if request.prompt is not None and name != "base":
+        raise InputError(f"--prompt is for system base; {name} has its own")
+    chat = SupportChat.of_system(
+        name, docs, adapter=request.adapter, model=request.model,
+        prompt_version=request.prompt or BASE_PROMPT, options=options,
+    )  # fmt: skip
+    adapter = {"adapter": runs.adapter(request.adapter)} if request.adapter else {}
+    return chat, name, dict(adapter)
+
+
+def _released(docs: Sequence[Any], options: Options) -> tuple[SupportChat, str, dict[str, Any]]:
+    from app.support.chat import SupportChat
+
+    folder = release_dir() / "support"
+    chat = SupportChat.load(folder, docs, options=options)
+    identity: dict[str, Any] = {"release": chat.release_id}
+    if (folder / ADAPTER_FILE).is_file():
+        identity["adapter"] = runs.adapter(folder)
+    return chat, "released", identity
 
 
 def read(ref: str) -> Data:
@@ -41,8 +77,22 @@ def read(ref: str) -> Data:
 
 
 def build(request: Request, data: Data) -> System:
-    """The chat under test."""
-    raise NotImplementedError
+    """The chat under test, over the data's articles."""
+    chat, name, identity = _chat(request, data.source.docs)
+    originals = Originals(data.source.docs)
+
+    def ask(sample: Sample) -> Turn:
+        answer = chat.answer(sample.text, questions.history(sample))
+        return Turn(answer, originals(citation.id for citation in answer.citations))
+
+    def predict(samples: Sequence[Sample]) -> list[Turn]:
+        return [ask(sample) for sample in samples]
+
+    roles = {role: engines.record(base) for role, base in chat.weights.items()}
+    if chat.system == "model":
+        identity["prompt"] = prompts.identity(chat.prompt_version)
+    numbers = {"threshold": chat.threshold, "max_new_tokens": chat.options.max_new_tokens}
+    return System(name, predict, {**identity, **roles, "settings": numbers})
 
 
 def score(sample: Sample, said: Turn | None) -> Scored:
@@ -53,7 +103,8 @@ def score(sample: Sample, said: Turn | None) -> Scored:
     declined, text = answer.declined, "" if answer.declined else answer.text
     scores = {"unanswerable": float(not gold), "declined": float(declined)}
     scores |= citations.counts(() if declined else said.articles, gold) | _wording(sample, text)
-    sources = [sample.text, *(f"{c.title}\n{c.passage}" for c in answer.citations)]
+    said_before = [turn["content"] for turn in sample.source.history]
+    sources = [*said_before, sample.text, *(f"{c.title}\n{c.passage}" for c in answer.citations)]
     scores["answered"] = float(not declined)
     scores["unsupported"] = float(bool(unsupported.unsupported(text, sources)))
     scores["wrong_unhedged"] = wrong_unhedged.wrong_unhedged(
@@ -65,8 +116,10 @@ def score(sample: Sample, said: Turn | None) -> Scored:
         "declined": declined,
         "articles": said.articles,
         "confidence": round(answer.confidence, 6),
+        "finish": answer.finish,
+        "notes": [note.partition(":")[0] for note in answer.notes],
     }
-    return Scored(scores, told | {"finish": answer.finish, "notes": answer.notes}, answer.text)
+    return Scored(scores, told, answer.text)
 
 
 def _wording(sample: Sample, text: str) -> dict[str, float]:
@@ -81,7 +134,7 @@ def _wording(sample: Sample, text: str) -> dict[str, float]:
 
 
 def _worst(sample: Sample) -> dict[str, float]:
-    """A failure is the worst case of each metric: a wrong answer, or a refusal where one was due."""
+    """A failure is the worst case of each metric, a wrong answer here and a wrong refusal there."""
     due = len(sample.gold)
     counted = {"cited": 1.0, "gold_articles": float(due), "cited_gold": 0.0}
     wrong = {"answered": 1.0, "unsupported": 1.0, "wrong_unhedged": 1.0}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,13 @@ from app.models import adapters, classifier
 from app.models.batching import pad_right
 from finetune import overlap
 from finetune.calibrate import log_loss, temperature, threshold
-from finetune.config import TrainConfig
+from finetune.config import Adapter, TrainConfig
 from finetune.job import (
     Job,
     Order,
     adapter_folder,
     base_weights,
+    start_folder,
     starting_calibration,
     starting_card,
 )
@@ -51,7 +51,6 @@ def build(order: Order) -> Job:
     config = order.config
     train, dev, counts = read(config)
     weights = base_weights(config, order.run)
-    start_at = config.adapter.init_from
     start = starting_card(config.adapter, weights, PROMPT_VERSION)
     labels = _labels(train, dev, start)
     dtype = frozen_dtype(config)
@@ -63,7 +62,7 @@ def build(order: Order) -> Job:
     )
     learnt = [text for row in train for text in (row.text, textprep.prepare(row.text))]
     record = {"rows": counts, "frozen_dtype": dtype}
-    return Job(trainer, card, learnt, lambda: _measure(trainer, start_at), record)
+    return Job(trainer, card, learnt, lambda: _measure(trainer, config.adapter), record)
 
 
 def read(config: TrainConfig) -> tuple[list[Labelled], list[Labelled], dict[str, Any]]:
@@ -130,14 +129,14 @@ def _labels(
 
 
 def _attach(config: TrainConfig, model: classifier.PooledClassifier) -> Any:
-    adapter = config.adapter
+    adapter, start = config.adapter, start_folder(config.adapter)
     return classifier.attach_lora(
         model,
         rank=adapter.rank,
         alpha=adapter.alpha,
         dropout=adapter.dropout,
         targets=adapter.targets,
-        init_from=adapter_folder(adapter.init_from) if adapter.init_from else None,
+        init_from=adapter_folder(start) if start else None,
     )
 
 
@@ -170,12 +169,12 @@ def scores(logits: Any, gold: Any) -> dict[str, float]:
     }
 
 
-def _measure(trainer: ClassifierTrainer, init_from: Path | None) -> dict[str, Any]:
+def _measure(trainer: ClassifierTrainer, adapter: Adapter) -> dict[str, Any]:
     """Scores on dev, and the calibration fitted there.
 
     On fewer than MIN_DEV rows a fit would be noise: then it is that of the adapter gone on from.
     """
-    calibration = starting_calibration(init_from)
+    calibration = starting_calibration(adapter)
     dev_set: Any = trainer.eval_dataset
     if dev_set is None:
         return {"calibration": calibration.model_dump(), "dev": {}}

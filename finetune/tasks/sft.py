@@ -29,7 +29,7 @@ from app.models import adapters, classifier
 from app.models.loading import causal_model, tokenizer
 from finetune import grounded, overlap
 from finetune.config import TrainConfig
-from finetune.job import Job, Order, adapter_folder, base_weights, starting_card
+from finetune.job import Job, Order, adapter_folder, base_weights, start_folder, starting_card
 from finetune.trainer import Repeatable, arguments, frozen_dtype
 
 _IGNORED = -100
@@ -165,8 +165,9 @@ def _texts(row: Conversation) -> list[str]:
 
 def _model(config: TrainConfig, folder: Path, dtype: str) -> Any:
     adapter, model = config.adapter, causal_model(folder, dtype)
-    if adapter.init_from is not None:
-        return adapters.attach(model, adapter_folder(adapter.init_from), trainable=True)
+    start = start_folder(adapter)
+    if start is not None:
+        return adapters.attach(model, adapter_folder(start), trainable=True)
     known = [name for name in classifier.linear_layers(model) if name != "lm_head"]
     targets = known if adapter.targets == "all-linear" else list(adapter.targets)
     unknown = [name for name in targets if name not in known]

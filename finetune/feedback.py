@@ -1,0 +1,235 @@
+"""What users said -> training rows: consented, redacted, damped, checked, counted.
+
+    store or scripted file -> usable? -> redacted -> new? -> one voice among many? -> agreed? -> not
+    in a test set? -> FILE (jsonl) and FILE.json (counts)
+
+A row teaches where the user corrected the answer, or gave it a thumb up. Sentiment rows become
+{text, label}; support rows become {messages, passages}, and only where every number of the answer
+stands in the passages: a chat that learns facts by heart from users answers from nowhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from app.core import data, settings
+from app.core.errors import InputError
+from app.core.files import DEMO, ROOT, write_json, write_jsonl
+from app.core.fingerprints import tokens
+from app.core.messages import Message, Passage
+from app.core.records import read_rows, text_of
+from app.core.redact import redact
+from app.store.db import open_store
+from app.store.rows import Sample
+from finetune import grounded, overlap
+
+Feature = Literal["sentiment", "support"]
+MAX_PER_USER = 20
+"""Rows of one user that are used, the newest: one loud voice is no crowd."""
+TEST_SETS = {
+    "sentiment": ("demo:reviews#test", "demo:reviews#dev"),
+    "support": ("demo:support#test", "demo:support#dev"),
+}
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class Given(NamedTuple):
+    """One piece of feedback, as the store or a scripted file has it."""
+
+    owner: str
+    text: str
+    """The question, or the classified text."""
+    answer: str
+    """What was answered; the predicted label for sentiment."""
+    correction: str
+    """Empty where none was given."""
+    rating: int
+    history: Sequence[Mapping[str, str]] = ()
+    citations: Sequence[Any] = ()
+    """Article ids, or {id, title, url, passage}."""
+
+    @property
+    def target(self) -> str:
+        """What is right: the correction, else the answer under a thumb up; empty if unknown."""
+        return self.correction.strip() or (self.answer.strip() if self.rating > 0 else "")
+
+
+class Built(NamedTuple):
+    """Training rows, and what became of the others."""
+
+    rows: list[dict[str, Any]]
+    counts: dict[str, int]
+
+
+def build(given: Sequence[Given], feature: Feature, *, max_per_user: int = MAX_PER_USER) -> Built:
+    """Training rows from `given` (oldest first), with a count for each reason to leave one out."""
+    counts: Counter[str] = Counter(given=len(given))
+    kept = _where(given, lambda g: bool(g.target and g.text.strip()), counts, "says_nothing_usable")
+    kept = [_redacted(g, counts) for g in kept]
+    kept = _once(kept, counts)
+    kept = _damped(kept, max_per_user, counts)
+    kept = _agreed(kept, counts) if feature == "sentiment" else kept
+    known = overlap.known_texts(TEST_SETS[feature])
+    texts = {id(g): [g.text, g.target] if feature == "support" else [g.text] for g in kept}
+    kept = _where(kept, lambda g: not overlap.shares(texts[id(g)], known), counts, "in_a_test_set")
+    rows = _labelled(kept) if feature == "sentiment" else _conversations(kept, counts)
+    return Built(rows, {**counts, "used": len(rows)})
+
+
+def scripted(path: Path) -> list[Given]:
+    """Rows of a scripted file; those without consent are left out. InputError: file and line."""
+    return [_given(row) for row in read_rows(path) if row.get("consent", False)]
+
+
+def gathered(feature: Feature) -> tuple[list[Given], str]:
+    """(rows, where they are from): the store's, else the scripted corrections that ship."""
+    store = open_store(settings.load().database)
+    try:
+        rows = store.feedback.consented(feature)
+    finally:
+        store.close()
+    if rows:
+        return [_of_store(row) for row in rows], f"the store ({len(rows)} with consent)"
+    shipped = DEMO / "feedback" / f"{feature}.jsonl"
+    given = scripted(shipped)
+    return given, (
+        f"{shipped.relative_to(ROOT)}, {len(given)} synthetic corrections written for the demo: "
+        f"the store holds no {feature} feedback with consent"
+    )
+
+
+def _of_store(row: Sample) -> Given:
+    return Given(
+        row.owner, row.text, row.answer, row.correction or "", row.rating, row.history,
+        row.citations,
+    )  # fmt: skip
+
+
+def write(out: Path, feature: Feature, source: str, built: Built) -> dict[str, Any]:
+    """Write `out` and, beside it, what it is made of; returns the latter.
+
+    Raises InputError where no row is left: there is nothing to train on.
+    """
+    if not built.rows:
+        raise InputError(f"no row of {source} can be trained on: {built.counts}")
+    record = {"feature": feature, "source": source, "counts": built.counts}
+    write_jsonl(out, built.rows)
+    write_json(out.with_name(out.name + ".json"), record)
+    return record
+
+
+def _given(row: Mapping[str, Any]) -> Given:
+    question = "question" if "question" in row else "text"
+    correction = row.get("correction")
+    if not isinstance(correction, str) and row.get("rating") != 1:
+        raise InputError(f"{row['_where']}: expected text in 'correction', found {correction!r}")
+    return Given(
+        owner=str(row.get("user") or row.get("owner") or "unknown"),
+        text=text_of(dict(row), question),
+        answer=str(row.get("predicted") or row.get("answer") or ""),
+        correction=correction or "",
+        rating=int(row.get("rating") or -1),
+        history=row.get("history") or (),
+        citations=row.get("citations") or (),
+    )
+
+
+def _where(given: Sequence[Given], keep: Any, counts: Counter[str], reason: str) -> list[Given]:
+    kept = [g for g in given if keep(g)]
+    counts[reason] += len(given) - len(kept)
+    return kept
+
+
+def _redacted(given: Given, counts: Counter[str]) -> Given:
+    history = [{**turn, "content": redact(turn["content"]).text} for turn in given.history]
+    text, correction = redact(given.text), redact(given.correction)
+    answer = redact(given.answer)
+    found = sum(sum(r.found.values()) for r in (text, correction, answer))
+    counts["redacted_pieces_of_personal_data"] += found
+    return given._replace(
+        text=text.text, correction=correction.text, answer=answer.text, history=history
+    )
+
+
+def _once(given: Sequence[Given], counts: Counter[str]) -> list[Given]:
+    """The same text with the same answer counts once, its newest; case and punctuation aside."""
+    newest = {(_key(g), g.target.lower()): g for g in given}
+    counts["said_before"] += len(given) - len(newest)
+    return list(newest.values())
+
+
+def _damped(given: Sequence[Given], most: int, counts: Counter[str]) -> list[Given]:
+    seen: Counter[str] = Counter()
+    kept: list[Given] = []
+    for one in reversed(given):
+        seen[one.owner] += 1
+        if seen[one.owner] <= most:
+            kept.append(one)
+    counts["beyond_one_users_share"] += len(given) - len(kept)
+    return kept[::-1]
+
+
+def _agreed(given: Sequence[Given], counts: Counter[str]) -> list[Given]:
+    """Texts that were not given two labels; who is right cannot be known here."""
+    labels = defaultdict(set)
+    for one in given:
+        labels[_key(one)].add(one.target)
+    return _where(given, lambda g: len(labels[_key(g)]) == 1, counts, "contradicted")
+
+
+def _labelled(given: Iterable[Given]) -> list[dict[str, Any]]:
+    return [{"text": one.text, "label": one.target} for one in given]
+
+
+def _conversations(given: Iterable[Given], counts: Counter[str]) -> list[dict[str, Any]]:
+    shelf: dict[str, list[Passage]] = {}
+    for doc in data.corpus("demo:support").docs:
+        shelf[doc["id"]] = grounded.cut(doc)
+    rows = []
+    for one in given:
+        passages = _passages(one, shelf)
+        if not passages:
+            counts["cites_no_article"] += 1
+        elif not _numbers_stand_in(one.target, passages):
+            counts["number_not_in_the_article"] += 1
+        else:
+            rows.append(_conversation(one, passages))
+    return rows
+
+
+def _passages(given: Given, shelf: Mapping[str, list[Passage]]) -> list[Passage]:
+    """What the answer rested on: the cited passages as stored, else the articles of the shop."""
+    found: list[Passage] = []
+    for number, cited in enumerate(given.citations):
+        if isinstance(cited, str):
+            found += shelf.get(cited, [])
+        elif cited.get("passage"):
+            article = str(cited["id"])
+            found.append(Passage(id=f"{article}#{number}", text=cited["passage"], article=article))
+    return found
+
+
+def _numbers_stand_in(answer: str, passages: Sequence[Passage]) -> bool:
+    known = {n for p in passages for n in _NUMBER.findall(p.text)}
+    return set(_NUMBER.findall(answer)) <= known
+
+
+def _conversation(given: Given, passages: Sequence[Passage]) -> dict[str, Any]:
+    turns = [Message.model_validate(turn) for turn in given.history]
+    messages = [
+        *turns,
+        Message(role="user", content=given.text),
+        Message(role="assistant", content=given.target),
+    ]
+    return {
+        "messages": [message.model_dump() for message in messages],
+        "passages": [passage.model_dump() for passage in passages],
+    }
+
+
+def _key(given: Given) -> str:
+    return " ".join(tokens(given.text)) or given.text
