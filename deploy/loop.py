@@ -21,7 +21,7 @@ from pathlib import Path
 from app.core import release as releases
 from app.core.errors import AppError, guarded
 from app.core.files import ROOT, release_dir
-from eval.report import current_code
+from eval.report import REPORT, current_code, read
 
 VERDICTS = {0: "ship", 1: "block", 3: "inconclusive"}
 
@@ -84,7 +84,7 @@ def _reports(feature: str, run: Path) -> Path:
     """Evaluate the candidate; returns the baseline's report, made again if code has changed."""
     _step("evaluate", "eval", "run", feature, "--adapter", str(run / "adapter"), "--out", str(run))
     baseline = release_dir() / feature / "reports" / feature
-    if not (baseline / "report.json").is_file() or not current_code(baseline / "report.json"):
+    if not (baseline / REPORT).is_file() or not current_code(read(baseline).report):
         baseline = run / "baseline"
         _step("evaluate the release", "eval", "run", feature, "--out", str(baseline))
     return baseline

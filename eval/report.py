@@ -133,6 +133,13 @@ def seal(report: Report) -> str:
     return sha256_text(json.dumps(tree, sort_keys=True, ensure_ascii=False))
 
 
+def current_code(report: Report) -> bool:
+    """Whether the code that the report rests on is the present one."""
+    from eval.tasks import task
+
+    return report.provenance.code == task(report.task).code()
+
+
 def _report_file(path: Path) -> Path:
     file = path / REPORT if path.is_dir() else path
     if file.is_file():

@@ -1,4 +1,4 @@
-"""What a fine-tuning run recorded about its adapter: run.json in the adapter's folder or one above."""
+"""What a fine-tuning run recorded about its adapter: run.json in its folder or one above."""
 
 from __future__ import annotations
 

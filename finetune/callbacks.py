@@ -33,14 +33,18 @@ class Progress(ProgressCallback):
 
 
 class Recorder(TrainerCallback):
-    """Writes metrics.jsonl at each log."""
+    """Writes metrics.jsonl, a line a step; a resumed run goes on with its checkpoint's lines."""
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
 
-    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The whole history, which a resumed run brings along."""
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The lines up to the checkpoint; none for a new run."""
         self.run.log(state.log_history)
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The newest line."""
+        self.run.log_more(state.log_history[-1])
 
 
 class Guard(TrainerCallback):

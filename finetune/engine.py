@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, set_seed
 
 from app.core import config as configs
 from app.core import fingerprints
@@ -51,24 +51,31 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
     free_threads()
     accumulate = accumulation(config.loop, state.num_processes)
     config = _named(config, resume)
-    run = open_run(config, resume=resume, main_process=state.is_main_process)
-    if state.is_main_process:
-        print(f"{configs.dump(config)}run folder: {config.folder}", flush=True)
-    _same_data(run, data_record([*config.data.learnt_from, *config.data.dev]))
-    job = TASKS[config.task](Order(config, run, accumulate))
+    main = state.is_main_process
+    with open_run(config, resume=resume, main_process=main) as run:
+        if main:
+            print(f"{configs.dump(config)}run folder: {config.folder}", flush=True)
+        _same_data(run, data_record([*config.data.learnt_from, *config.data.dev]))
+        set_seed(config.run.seed)  # the head and the adapter are made before the Trainer sets it
+        job = TASKS[config.task](Order(config, run, accumulate))
+        _describe(job, run, {"processes": state.num_processes, "accumulated": accumulate})
+        _fit(job, run, stop)
+        _finish(job, run)
+        if main:
+            _say(run)
+
+
+def _describe(job: Job, run: RunFolder, batch: dict[str, int]) -> None:
+    """Write down what is known before the first step."""
     trainable, total = _parameters(job.trainer.model)
     run.update(
         base=job.card.base.model_dump(mode="json", exclude_none=True),
         prompt_version=job.card.prompt_version,
         labels=job.card.labels,
         parameters={"trainable": trainable, "total": total},
-        batch={"processes": state.num_processes, "accumulated": accumulate},
+        batch=batch,
         **job.record,
     )
-    _fit(job, run, stop)
-    _finish(job, run)
-    if state.is_main_process:
-        _say(run)
 
 
 def _named(config: TrainConfig, resume: bool) -> TrainConfig:

@@ -11,7 +11,10 @@ checkpoints/      for --resume; they hold pickles: never published, never loaded
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,16 +25,17 @@ from app.core.provenance import git, machine, now, versions
 from finetune.config import TrainConfig
 
 CONFIG, RECORD, METRICS = "config.yaml", "run.json", "metrics.jsonl"
-_TIMING = ("_runtime", "_per_second", "total_flos", "num_tokens")
+_PLACE = {"epoch", "step"}
+_TIMING = ("_runtime", "_per_second", "total_flos", "num_tokens", "train_loss")
 
 
 class RunFolder:
-    """A run folder that this process holds until it ends; the lock goes with the process."""
+    """A run folder; only the main process has it to write in."""
 
-    def __init__(self, path: Path, lock: TextIO | None, record: dict[str, Any]) -> None:
+    def __init__(self, path: Path, record: dict[str, Any], *, ours: bool) -> None:
         self.path = path
         self.record = record
-        self._lock = lock
+        self._ours = ours
 
     @property
     def checkpoints(self) -> Path:
@@ -44,39 +48,55 @@ class RunFolder:
         return self.path / "adapter"
 
     def update(self, **values: Any) -> None:
-        """Add `values` to run.json, atomically; only the main process (it has the lock) writes."""
+        """Add `values` to run.json, atomically."""
         self.record |= values
-        if self._lock is not None:
+        if self._ours:
             write_json(self.path / RECORD, self.record)
 
     def log(self, history: list[dict[str, Any]]) -> None:
-        """Write metrics.jsonl anew; without timings, so that equal runs leave equal files."""
-        kept = [{k: v for k, v in row.items() if not k.endswith(_TIMING)} for row in history]
-        if self._lock is not None:
-            write_jsonl(self.path / METRICS, kept)
+        """Write metrics.jsonl anew, atomically."""
+        if self._ours:
+            write_jsonl(self.path / METRICS, [kept for row in history if (kept := _lasting(row))])
+
+    def log_more(self, row: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl, in one write."""
+        kept = _lasting(row)
+        if self._ours and kept:
+            with (self.path / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(kept) + "\n")
 
 
-def open_run(config: TrainConfig, *, resume: bool, main_process: bool = True) -> RunFolder:
-    """Take the run folder of `config`, or go on in it.
+@contextmanager
+def open_run(
+    config: TrainConfig, *, resume: bool, main_process: bool = True
+) -> Iterator[RunFolder]:
+    """Take the run folder of `config`, or go on in it; nobody else can while the block lasts.
 
     Raises InputError for a folder that is running, finished, half done without `resume`, made with
     another config, or not writable. Processes beside the main one take no lock and write nothing.
     """
     folder = config.folder
     if not main_process:
-        return RunFolder(folder, None, {})
-    writable(folder)
-    lock = _locked(folder)
-    record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
-    _refuse(folder, record, resume)
-    if resume and (folder / CONFIG).is_file():
-        _same_config(config, folder / CONFIG)
-    else:
-        record = {"task": config.task, "seed": config.run.seed, "started": now()}
-    configs.save(config, folder / CONFIG)
-    run = RunFolder(folder, lock, record)
-    run.update(finished=False, git=git(), versions=versions(), machine=machine())
-    return run
+        yield RunFolder(folder, {}, ours=False)
+        return
+    with (writable(folder) / ".lock").open("a") as lock:
+        _take(lock, folder)
+        record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+        _refuse(folder, record, resume)
+        if resume and (folder / CONFIG).is_file():
+            _same_config(config, folder / CONFIG)
+        else:
+            record = {"task": config.task, "seed": config.run.seed, "started": now()}
+        configs.save(config, folder / CONFIG)
+        run = RunFolder(folder, record, ours=True)
+        run.update(finished=False, git=git(), versions=versions(), machine=machine())
+        yield run
+
+
+def _lasting(row: dict[str, Any]) -> dict[str, Any]:
+    """`row` without what a resumed run counts from its resumption; {} where nothing is left."""
+    kept = {key: value for key, value in row.items() if not key.endswith(_TIMING)}
+    return kept if kept.keys() > _PLACE else {}
 
 
 def last_checkpoint(run: RunFolder) -> Path | None:
@@ -95,8 +115,8 @@ def last_checkpoint(run: RunFolder) -> Path | None:
     return None
 
 
-def _locked(folder: Path) -> TextIO:
-    lock = (folder / ".lock").open("a")
+def _take(lock: TextIO, folder: Path) -> None:
+    """Lock the file; the lock goes with the process, however that ends."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -104,7 +124,6 @@ def _locked(folder: Path) -> TextIO:
             f"{folder} is being written by another run; wait for it, or train beside it with "
             f"--set run.name=OTHER"
         ) from error
-    return lock
 
 
 def _refuse(folder: Path, record: dict[str, Any], resume: bool) -> None:

@@ -49,8 +49,7 @@ def arguments(config: TrainConfig, run: RunFolder, accumulate: int) -> dict[str,
         "save_total_limit": 2,
         "load_best_model_at_end": has_dev,
         "train_sampling_strategy": "group_by_length",
-        "logging_steps": 10,
-        "logging_first_step": True,
+        "logging_steps": 1,  # a mean over several steps would differ after a resumption
         "logging_nan_inf_filter": False,  # a loss that is not a number ends the run, see Guard
         "seed": config.run.seed,
         "use_cpu": device() == "cpu",

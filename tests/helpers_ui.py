@@ -14,6 +14,7 @@ from app.core.settings import Settings
 from app.recommend.shop import Filters, Suggestion
 from app.sentiment.classifier import Prediction
 from app.services import Services
+from app.serving.features import Loaders
 from app.serving.loading import Loaded
 from app.support.chat import Answer, Citation, TurnPart
 from app.ui.build import Page
@@ -113,14 +114,14 @@ def made(over: Services) -> Page:
     return asyncio.run(make())
 
 
-def services(support: FakeSupport | None = None, **settings: Any) -> Services:
+def services(
+    support: FakeSupport | None = None, load: Loaders | None = None, **settings: Any
+) -> Services:
     """The real Services over the stand-ins, not yet loaded."""
     chat = support or FakeSupport()
-    return Services(
-        Settings(**settings),
-        load={
-            "support": (lambda: Loaded(chat, chat.release_id), None),
-            "sentiment": (lambda: Loaded(FakeSentiment(), "sentiment-test"), None),
-            "recommend": (lambda: Loaded(FakeShop(), "hybrid/test"), None),
-        },
-    )
+    stand_ins: Loaders = {
+        "support": (lambda: Loaded(chat, chat.release_id), None),
+        "sentiment": (lambda: Loaded(FakeSentiment(), "sentiment-test"), None),
+        "recommend": (lambda: Loaded(FakeShop(), "hybrid/test"), None),
+    }
+    return Services(Settings(**settings), load=load or stand_ins)

@@ -1,4 +1,4 @@
-"""The tasks: what they read, how they score, that they call the product, and what a failure costs."""
+"""The tasks: what they read and score, that they call the product, and what a failure costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.core.files import sha256_file, write_json
 from app.core.release import ADAPTER_FILE, Engine, Release
 from app.sentiment.classifier import PROMPT_VERSION, Prediction, ScriptedSentiment
 from app.support.chat import Answer, Citation
-from eval import harness
+from eval import harness, samples
 from eval.harness import Evaluation
 from eval.samples import Row, Sample
 from eval.task import Request
@@ -69,11 +69,8 @@ def ask(plan: harness.Plan) -> list[Any]:
 
 
 def as_rows(plan: harness.Plan, scored: Sequence[Any]) -> list[Row]:
-    return [
-        Row(id=s.id, text_sha256="", gold=s.gold, prediction=dict(x.prediction), scores=dict(x.scores),
-            slices={})
-        for s, x in zip(plan.samples, scored, strict=True)
-    ]  # fmt: skip
+    pairs = zip(plan.samples, scored, strict=True)
+    return [samples.row(sample, said, public=False) for sample, said in pairs]
 
 
 def test_the_code_of_a_task_covers_the_product_it_calls() -> None:

@@ -78,7 +78,8 @@ class TestDense(PassageIndexContract):
 
 def test_words_meet_their_plurals_and_past_forms() -> None:
     assert terms("Opened refunds, copies, boxes") == ["open", "refund", "copy", "box"]
-    assert [stem(word) for word in ("glass", "was", "focus", "tea")] == ["glass", "was", "focus", "tea"]
+    for word in ("glass", "was", "focus", "tea", "bed"):
+        assert stem(word) == word
 
 
 def test_words_that_only_ask_are_left_out() -> None:
@@ -128,7 +129,8 @@ def test_changed_texts_and_other_encoders_are_embedded_anew(cache: Path) -> None
     assert len(list(cache.iterdir())) == 3
 
 
-def test_equal_texts_share_a_vector(cache: Path) -> None:
+@pytest.mark.usefixtures("cache")
+def test_equal_texts_share_a_vector() -> None:
     counting = Counting()
     assert encode_cached(counting, ["a b", "c d", "a b"]).shape == (3, 256)
     assert counting.encoded == 2

@@ -48,7 +48,9 @@ def test_bert_and_gpt2_name_the_real_hub_models() -> None:
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(ConfigError, match=r"unknown key 'optim.learning'.*Known here: lr, schedule"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key 'optim.learning'.*Known here: lr, schedule"
+    ):
         configured("optim.learning=1e-4")
 
 
@@ -65,14 +67,16 @@ def test_epochs_and_max_steps_exclude_each_other() -> None:
 
 
 def test_checkpoints_between_two_looks_at_dev_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"save_every \(6\) must be a multiple of eval_every \(4\)"):
+    with pytest.raises(
+        ConfigError, match=r"save_every \(6\) must be a multiple of eval_every \(4\)"
+    ):
         configured("loop.save_every=6")
 
 
 def test_an_uneven_batch_is_refused_naming_all_three_numbers() -> None:
     loop = configured("loop.global_batch=20", "loop.device_batch=4").loop
     assert accumulation(loop, 5) == 1
-    with pytest.raises(ConfigError, match="20 is not a multiple of loop.device_batch 4 x 2 proc"):
+    with pytest.raises(ConfigError, match=r"20 is not a multiple of loop.device_batch 4 x 2 proc"):
         accumulation(loop, 2)
 
 
@@ -88,7 +92,7 @@ def test_time_in_a_name_makes_it_new() -> None:
 
 
 def test_a_name_cannot_leave_the_folder_of_runs() -> None:
-    with pytest.raises(InputError, match="run.name"):
+    with pytest.raises(InputError, match=r"run\.name"):
         configured("run.name=../elsewhere")
 
 

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.core.errors import AppError, NotReady
+from app.core.errors import AppError, Mismatch, NotReady
 from app.core.files import ROOT
 from app.services import Services
+from app.serving.loading import Loaded
 from app.ui import bubbles, build, i18n, page, recommend, sentiment, style
 from tests.helpers_ui import ANSWER, EVIL, FakeSupport, made, services
 
@@ -252,6 +253,24 @@ def test_a_feature_that_failed_is_named() -> None:
     state = {"support": {"state": "failed", "error": "<secret path>"}}
     assert "(chat)" in build.status(state, None, "en")
     assert "secret" not in build.status(state, None, "en") + build.foot(state, None, "en")
+
+
+def test_the_page_stands_where_every_model_failed(toasts: Toasts) -> None:
+    def broken() -> Loaded:
+        raise Mismatch("the adapter is another one", zh="模型校验未通过。")
+
+    failed = services(load={n: (broken, None) for n in ("support", "sentiment", "recommend")})
+    failed.load()
+    ui, request = made(failed), visitor(failed)
+    _, status, foot, _ = _looked(ui, None)
+    assert "would not start (chat, sentiment, recommendations)" in status
+    assert foot.count("not available") == 3
+    ui._open("zh", request)
+    asked(ui, "Hello?", request)
+    assert ui.mood.read("bad", "en", request) == {}
+    assert list(ui.shop.welcome(None, "zh", request)) == [{ui.shop.cards: ""}]
+    assert [bool(re.search("number [0-9a-f]{8}|编号 [0-9a-f]{8}", t)) for t in toasts] == [True] * 3
+    failed.store.close()
 
 
 def test_release_names_are_escaped() -> None:

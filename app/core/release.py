@@ -6,14 +6,15 @@ Earlier releases lie in `var/releases/<feature>/<id>/`.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from app.core.config import Strict, parse
 from app.core.errors import Mismatch, NotFound
-from app.core.files import read_json, sha256_file, write_json
+from app.core.files import read_json, sha256_file, sha256_text, write_json
 
 ADAPTER_FILE = "adapter_model.safetensors"
 Feature = Literal["sentiment", "support", "recommend"]
@@ -80,20 +81,39 @@ class Release(Strict):
     evidence: Evidence | None = None
 
     def save(self, folder: Path) -> None:
-        """Write release.json into `folder`, atomically."""
-        write_json(folder / "release.json", self.model_dump(mode="json", exclude_none=True))
+        """Write release.json into `folder`, atomically, with a seal over all of it."""
+        tree = self.model_dump(mode="json", exclude_none=True)
+        write_json(folder / "release.json", tree | {"seal": digest(tree)})
+
+
+def digest(tree: dict[str, Any]) -> str:
+    """sha256 over release.json without its seal: finds edits, stops nobody who runs this code."""
+    return sha256_text(json.dumps(tree, sort_keys=True))
 
 
 def read(folder: Path) -> Release:
-    """The release in `folder`. Raises NotFound or ConfigError, naming the file."""
+    """The release in `folder`. Raises NotFound or ConfigError, naming the file.
+
+    Raises Mismatch where it was edited after it was promoted: labels, thresholds, engines and the
+    rest are those that passed the gate. A record without a seal (written by hand) is taken.
+    """
     path = folder / "release.json"
     if not path.is_file():
         raise NotFound(f"no release in {folder}: expected release.json (python -m deploy promote)")
-    return parse(Release, read_json(path), str(path))
+    tree = read_json(path)
+    seal = tree.pop("seal", None) if isinstance(tree, dict) else None
+    release = parse(Release, tree, str(path))
+    if seal not in (None, digest(tree)):
+        raise Mismatch(
+            f"{path} has sha256 {digest(tree)}, sealed as {seal}: its labels, thresholds or other "
+            "fields were edited after the gate; restore it, or roll back "
+            f"(python -m deploy rollback --feature {release.feature})"
+        )
+    return release
 
 
 def check(release: Release, folder: Path, current_prompt: str) -> None:
-    """Raise Mismatch unless adapter and prompt version are those that were evaluated.
+    """Raise Mismatch unless adapter, prompt version and evidence are those that were evaluated.
 
     The base weights are checked where they are resolved (app.models.references).
     """
@@ -109,4 +129,17 @@ def check(release: Release, folder: Path, current_prompt: str) -> None:
             f"{adapter} has sha256 {found}, release.json says {release.adapter_sha256}: "
             "restore the file, or roll back "
             f"(python -m deploy rollback --feature {release.feature})"
+        )
+    _check_evidence(release, folder)
+
+
+def _check_evidence(release: Release, folder: Path) -> None:
+    if release.evidence is None:
+        return
+    evidence = folder / release.evidence.path
+    found = sha256_file(evidence) if evidence.is_file() else None
+    if found != release.evidence.sha256:
+        raise Mismatch(
+            f"{evidence} has sha256 {found}, release.json says {release.evidence.sha256}: "
+            "restore the gate's evidence, or promote again"
         )

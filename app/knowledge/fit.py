@@ -29,7 +29,6 @@ ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 GRID = {
     "bm25_weight": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
     "title_weight": (0.0, 0.8, 0.9, 1.0),
-    "context_weight": (0.5, 0.7, 0.85, 1.0),
     "part_weight": (0.0, 0.3, 0.6, 1.0),
 }
 GRID_ZH = {"bm25_weight_zh": (0.5, 0.7, 0.8, 0.9, 1.0)}

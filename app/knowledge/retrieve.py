@@ -39,8 +39,6 @@ class RetrievalConfig:
     """Chinese: MiniLM was trained on English and knows few Han characters."""
     title_weight: float = 0.9
     """A title's score counts this much beside a passage's; the larger of the two is taken."""
-    context_weight: float = 0.85
-    """Follow-ups: share of the turn before and the question together; the rest is the question."""
     part_weight: float = 0.6
     """Questions in several parts: share of the part; the rest is the whole question."""
 
@@ -120,28 +118,21 @@ class Knowledge:
     ) -> Ranking:
         """All passages in the question's language scored, for each part of the question."""
         shelf, language = self._shelf(question), detect(question)
-        whole = self._scores(shelf, question, history)
-        fused = [self._fuse(whole, language, mode)]
+        halves = self._scores(shelf, followup.whole(question, history))
+        fused = [self._fuse(halves, language, mode)]
         asked = [] if history else parts(question)
         if len(asked) > 1:
             share = np.float32(self.config.part_weight)
-            alone = [self._fuse(self._scores(shelf, part, ()), language, mode) for part in asked]
+            alone = [self._fuse(self._scores(shelf, part), language, mode) for part in asked]
             fused = [share * part + (1 - share) * fused[0] for part in alone]
-        return Ranking(shelf, whole, tuple(fused))
+        return Ranking(shelf, halves, tuple(fused))
 
     def _shelf(self, question: str) -> Shelf:
         """The passages in the question's language, else those in the other."""
         return self._shelves.get(detect(question)) or next(iter(self._shelves.values()))
 
-    def _scores(self, shelf: Shelf, question: str, history: Sequence[Message]) -> Scores:
-        """Both indexes' scores; a follow-up is mixed with what it follows."""
-        alone = shelf.scores(normalise(question), self.config.title_weight)
-        before = followup.context(question, history)
-        if not before:
-            return alone
-        both = shelf.scores(normalise(f"{before}\n{question}"), self.config.title_weight)
-        weight = np.float32(self.config.context_weight)
-        return Scores(*(weight * b + (1 - weight) * a for a, b in zip(alone, both, strict=True)))
+    def _scores(self, shelf: Shelf, text: str) -> Scores:
+        return shelf.scores(normalise(text), self.config.title_weight)
 
     def _fuse(self, scores: Scores, language: str, mode: Mode) -> Array:
         """(n,) float32: one score a passage."""

@@ -1,7 +1,7 @@
 """How each feature is made from its release, and the checks before a port is bound.
 
 The heavy imports (torch, transformers) are inside the functions, which run in the loading thread.
-Recommendations have no trained weights: without a release of their own, HYBRID is fitted at start.
+Recommendations have no trained weights: without a release of its own, RECOMMENDER is fitted here.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
 from app.core import prompt, release, textprep
 from app.core.data import corpus, interactions
 from app.core.files import release_dir
+from app.core.release import Release
 from app.core.settings import Settings
 from app.models import references
 from app.models.base import Options
+from app.models.weights import Weights
 from app.serving.loading import Loaded
 
 Loaders = dict[str, tuple[Callable[[], Loaded], Path | None]]
 """By feature: what loads it, and the release folder to watch (or none)."""
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
-RECOMMENDER = "hybrid"
+RECOMMENDER, RECOMMEND_VERSION = "hybrid", "recommend/1"
 SCRIPTED = "scripted"
 ARTICLES, ORDERS = "demo:support", "demo:orders"
 
@@ -32,12 +35,12 @@ def loaders(settings: Settings) -> Loaders:
         return {
             "support": (partial(_support, settings), None),
             "sentiment": (_scripted_sentiment, None),
-            "recommend": (partial(_shop, SCRIPTED), None),
+            "recommend": (_scripted_shop, None),
         }
     return {
         "support": (partial(_support, settings), release_dir() / "support"),
         "sentiment": (_sentiment, release_dir() / "sentiment"),
-        "recommend": (partial(_shop, ENCODER), None),
+        "recommend": (_shop, release_dir() / "recommend"),
     }
 
 
@@ -49,22 +52,29 @@ def verify(settings: Settings) -> dict[str, str]:
     """
     if settings.model == SCRIPTED:
         return {}
-    found = {}
-    for feature in ("support", "sentiment"):
-        folder = release_dir() / feature
-        served = release.read(folder)
-        release.check(served, folder, _prompt_of_code(feature, served.prompt_version))
-        for base in filter(None, (served.base, served.encoder)):
-            references.resolve(base.ref, sha256=base.sha256)
-        found[feature] = served.id
-    return found
+    released = ["support", "sentiment", *(["recommend"] if _recommended() else [])]
+    return {feature: _verified(release_dir() / feature, feature) for feature in released}
+
+
+def _verified(folder: Path, feature: str) -> str:
+    served = release.read(folder)
+    release.check(served, folder, _prompt_of_code(feature, served.prompt_version))
+    for base in filter(None, (served.base, served.encoder)):
+        references.resolve(base.ref, sha256=base.sha256)
+    return served.id
 
 
 def _prompt_of_code(feature: str, recorded: str) -> str:
-    """What this code renders: its text preparation, or the recorded template where it exists."""
-    if feature == "sentiment":
-        return f"sentiment/{textprep.VERSION}"
-    return prompt.template(recorded).id
+    """What this code renders: the recorded template where it exists, or how texts are prepared."""
+    if feature == "support":
+        return prompt.template(recorded).id
+    return f"sentiment/{textprep.VERSION}" if feature == "sentiment" else RECOMMEND_VERSION
+
+
+def _recommended() -> Release | None:
+    """The released recommender, where one was promoted."""
+    folder = release_dir() / "recommend"
+    return release.read(folder) if (folder / "release.json").is_file() else None
 
 
 def _support(settings: Settings) -> Loaded:
@@ -92,14 +102,27 @@ def _scripted_sentiment() -> Loaded:
     return Loaded(ScriptedSentiment(), SCRIPTED)
 
 
-def _shop(encoder_ref: str) -> Loaded:
+def _shop() -> Loaded:
+    served = _recommended()
+    if served is None:
+        return _fitted(RECOMMENDER, references.resolve(ENCODER))
+    base = served.encoder or served.base
+    weights = references.resolve(base.ref, sha256=base.sha256)
+    return _fitted(served.mode, weights)._replace(release=served.id)
+
+
+def _scripted_shop() -> Loaded:
+    return _fitted(RECOMMENDER, references.resolve(SCRIPTED))
+
+
+def _fitted(system: str, weights: Weights) -> Loaded:
     from app.models.load import text_encoder
     from app.recommend import systems
     from app.recommend.shop import Shop
 
-    encoder = text_encoder(references.resolve(encoder_ref))
+    encoder = text_encoder(weights)
     data = interactions(ORDERS)
-    recommender = systems.build(RECOMMENDER, encoder)
+    recommender = systems.build(system, encoder)
     recommender.fit(data.ratings, data.items)
     shop = Shop(data.ratings, data.items, recommender, encoder)
-    return Loaded(shop, f"{RECOMMENDER}/{encoder.name}")
+    return Loaded(shop, f"{system}/{encoder.name}")

@@ -56,7 +56,8 @@ class Conversations:
         Raises NotFound where the conversation is not the owner's.
         """
         with self._store.write() as session:
-            _own(session, owner, conversation_id)
+            # Locked where the database has row locks: two that append at once take turns.
+            _own(session, owner, conversation_id, lock=True)
             message = Message(
                 id=message_id or new_id(), kind="chat", owner=owner,
                 conversation_id=conversation_id, position=_next(session, conversation_id),
@@ -136,8 +137,8 @@ class Conversations:
             ]
 
 
-def _own(session: Session, owner: str, conversation_id: str) -> Conversation:
-    found = session.get(Conversation, conversation_id)
+def _own(session: Session, owner: str, conversation_id: str, *, lock: bool = False) -> Conversation:
+    found = session.get(Conversation, conversation_id, with_for_update=lock or None)
     if found is None or found.owner != owner:
         raise NotFound(
             "no such conversation of yours: leave conversation_id out to begin one",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from app.core.messages import Passage
+from app.core.prompt import defuse
 
 Finish = Literal["stop", "length", "cancelled", "declined"]
 
@@ -62,6 +63,6 @@ def cite(passages: Iterable[Passage]) -> list[Citation]:
         first.setdefault(passage.article, passage)
         texts.setdefault(passage.article, []).append(passage.text)
     return [
-        Citation(article, p.title, p.url, "\n\n".join(dict.fromkeys(texts[article])))
+        Citation(article, p.title, p.url, defuse("\n\n".join(dict.fromkeys(texts[article]))))
         for article, p in first.items()
     ]

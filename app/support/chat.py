@@ -140,18 +140,21 @@ class SupportChat:
             ending = yield from self._quote(asked, turns, cancel)
             return ending._replace(notes=["quoted: the model is not cleared for Chinese"])
         # A question that stands alone is asked alone, as the model was trained.
-        before = turns if followup.context(asked, turns) else ()
+        before = turns if followup.whole(asked, turns) != asked else ()
         messages = support_messages(asked, passages, history=before, version=self.prompt_version)
         try:
-            return (yield from modelled.speak(self.model, messages, passages, self.options, cancel))
+            return (
+                yield from modelled.speak(
+                    self.model, messages, passages, asked, self.options, cancel
+                )
+            )
         except modelled.Declined:
             ending = yield from self._decline(asked, passages, sure)
             return ending._replace(notes=["the model found no answer in the articles"])
 
     def _quote(self, asked: str, turns: Sequence[Message], cancel: threading.Event | None) -> _Way:
         """The best articles' own words, a paragraph at a time."""
-        whole = f"{followup.context(asked, turns)}\n{asked}"
-        quoted = quote(self.knowledge.rank(asked, turns), whole)
+        quoted = quote(self.knowledge.rank(asked, turns), followup.whole(asked, turns))
         for number, piece in enumerate(render(quoted)):
             if cancel is not None and cancel.is_set():
                 return Ending("cancelled", cite(q.passage for q in quoted[:number]), [])

@@ -92,6 +92,8 @@ class _Known:
         """Whether the token in `place` says nothing checkable, or something stated here."""
         token = tokens[place]
         plain, number = _plain(token), _number(token)
+        if number is None and token.islower() and token.isalpha() and plain not in _DAYS:
+            return True
         if number:
             return self._has_quantity(number, _unit(tokens, place), spelled=not token[0].isdigit())
         if plain in _DAYS:

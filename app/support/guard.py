@@ -13,7 +13,8 @@ from app.core.errors import InputError, TooLarge
 from app.core.language import normalise
 from app.core.prompt import defuse
 
-MAX_CHARS = 2000
+MAX_CHARS = 8000
+"""Of a question; what a page or a server lets through (settings) is bounded more tightly."""
 
 
 def clean(text: str, max_chars: int = MAX_CHARS) -> str:

@@ -18,7 +18,7 @@ from app.store.rows import Turn
 from app.ui import bubbles
 from app.ui.correction import Correction
 from app.ui.i18n import text
-from app.ui.page import PRIVATE, Asker, Labels, Toasted, Updates, asker, awaited, loading, toast
+from app.ui.page import PRIVATE, Asker, Labels, Toasted, Updates, asker, awaited, state, toast
 
 # Something moves at once, and what is over the bound is not sent, but for one character to tell.
 _ASKED = (
@@ -179,7 +179,7 @@ class ChatTab:
             return {self.thread: [*before, bubbles.said("assistant", answer)]}
 
         yield showing(bubbles.typing(language)) | self._busy()
-        if loading(self._services, "support"):
+        if state(self._services, "support") == "loading":
             yield showing(bubbles.typing(language, waking=True))
             awaited(self._services, "support", cancel)
         parts = self._services.chat(

@@ -41,7 +41,8 @@ def asker(services: Services, request: gr.Request) -> Asker:
     owner = services.visitors.owner_of(request.cookies, request.session_hash or "")
     if owner.startswith("visitor:"):
         return Asker(owner, owner)
-    return Asker(owner, f"address:{request.client.host}")
+    address = request.client.host if request.client else "unknown"
+    return Asker(owner, f"address:{address}")
 
 
 class Labels:
@@ -104,15 +105,15 @@ class Toasted:
         return True
 
 
-def loading(services: Services, feature: str) -> bool:
-    """Whether the feature is on its way; False also where it failed, which its call then says."""
-    return services.ready().state[feature]["state"] == "loading"
+def state(services: Services, feature: str) -> str:
+    """loading, ready or failed; a call of a failed feature says why."""
+    return services.ready().state[feature]["state"]
 
 
 def awaited(services: Services, feature: str, cancel: Event | None = None) -> None:
     """Return when the feature is there, failed or was not in WAIT_S, or when `cancel` is set."""
     end = time.monotonic() + WAIT_S
-    while loading(services, feature) and time.monotonic() < end:
+    while state(services, feature) == "loading" and time.monotonic() < end:
         if cancel is None:
             time.sleep(_STEP_S)
         elif cancel.wait(_STEP_S):

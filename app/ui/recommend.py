@@ -11,7 +11,7 @@ import gradio as gr
 from app.recommend.shop import Filters
 from app.services import Services
 from app.ui.i18n import text, word
-from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, awaited, loading
+from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, awaited, state
 
 CARDS = 9
 PRICES = (10, 20, 35, 50, 100)
@@ -92,17 +92,19 @@ class RecommendTab:
         """On the first look at the tab: the catalogue, and what is popular."""
         if wish is not None:
             return
-        if loading(self._services, "recommend"):
+        if state(self._services, "recommend") == "loading":
             yield {self.cards: message(text(language, "recommend.waking"))}
         with Toasted(language):
             awaited(self._services, "recommend")
             first: Wish = {"liked": [], "query": None, "category": "", "max_price": None}
             found = self._found(first, language, request)
             yield {self.cards: found, self.wish: first} | self.stocked(language)
+            return
+        yield {self.cards: ""}
 
     def stocked(self, language: str) -> Updates:
-        """The choices that the catalogue offers; nothing while it loads."""
-        if loading(self._services, "recommend"):
+        """The choices that the catalogue offers; nothing where it is not there."""
+        if state(self._services, "recommend") != "ready":
             return {}
         items = self._services.shop.items
         products = sorted((str(i["title"]), str(i["item"])) for i in items)

@@ -43,8 +43,13 @@ def read(ref: str) -> Data:
     known = Counter(row["user"] for row in train)
     samples = [_sample(user, item, known[user]) for user, item in held.items()]
     catalogue = sorted({row["item"] for row in [*found.items, *taken]})
+    described = {row["item"] for row in found.items}
+    # An item that nobody else took is on sale all the same: it must be there to be ranked.
+    bare = [{"item": i, "title": i, "text": ""} for i in catalogue if i not in described]
     return Data(
-        samples, {"catalogue": catalogue}, Interactions([dict(row) for row in train], found.items)
+        samples,
+        {"catalogue": catalogue},
+        Interactions([dict(row) for row in train], found.items + bare),
     )
 
 

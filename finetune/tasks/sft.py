@@ -144,8 +144,9 @@ def _conversations(ref: str, seed: int, limit: int | None) -> grounded.Found:
             f"docs.jsonl and queries.jsonl"
         )
     rows = [_conversation(row) for row in read_rows(path)]
-    chosen = random.Random(seed).sample(rows, min(limit or len(rows), len(rows)))
-    return grounded.Found(chosen, {})
+    if limit is not None and limit < len(rows):
+        rows = random.Random(seed).sample(rows, limit)
+    return grounded.Found(rows, {})
 
 
 def _conversation(row: dict[str, Any]) -> Conversation:
@@ -194,7 +195,7 @@ def _trainer(order: Order, model: Any, loaded: Any, sets: dict[str, list[Any]]) 
     args = SFTConfig(
         **options,
         max_length=order.config.data.max_tokens,
-        gradient_checkpointing=False,  # TRL's default; it saves memory that adapters do not need
+        activation_checkpointing=False,  # TRL's default saves memory that adapters do not need
     )
     return AnswerTrainer(
         model=model,

@@ -1,0 +1,112 @@
+"""The README's commands run, its two languages agree, and it names nothing of one machine alone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.core.files import ROOT
+
+ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
+FENCE = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+# Where each command that takes long is run instead: a test that exists, with its tier.
+ELSEWHERE = {
+    "make run": "test_app_cli.py",
+    "make test": "test_readme.py",
+    "make loop": "test_loop_journey.py",
+    "accelerate launch finetune/train.py --config finetune/configs/tiny.yaml":
+        "test_train_journey.py",
+    "accelerate launch finetune/train.py --config finetune/configs/sentiment.yaml":
+        "test_train_journey.py",
+    "accelerate launch finetune/train.py --config finetune/configs/support.yaml":
+        "test_train_journey.py",
+    "accelerate launch finetune/train.py --config finetune/configs/feedback-sentiment.yaml":
+        "test_loop_journey.py",
+    "python -m finetune feedback": "test_loop_journey.py",
+    "python -m eval run sentiment --adapter": "test_loop_journey.py",
+    "python -m eval run retrieval support": "test_eval_tasks.py",
+    "python -m eval run support --system quote": "test_eval_tasks.py",
+    "python -m eval compare": "test_loop_journey.py",
+    "python -m eval gate": "test_loop_journey.py",
+    "python -m deploy promote": "test_loop_journey.py",
+    "python -m deploy rollback": "test_promote.py",
+    "python -m deploy stage": "test_stage.py",
+    "python -m deploy check": "test_stage.py",
+    "curl -s localhost:7860/v1/": "test_http_chat.py",
+}  # fmt: skip
+HERE = ("python -m eval list",)
+"""Quick enough to be run by this file, as written."""
+
+
+def commands(path: Path) -> list[str]:
+    """Commands of the fences marked sh, without comments; those `not run here` are listed apart."""
+    found = []
+    for language, note, body in FENCE.findall(path.read_text(encoding="utf-8")):
+        if language == "sh" and "not run here" not in note:
+            lines = (line.partition(" #")[0].strip() for line in body.splitlines())
+            found += [line for line in lines if line]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(ENGLISH))
+def test_every_command_is_run_by_a_test(command: str) -> None:
+    home = next((test for start, test in ELSEWHERE.items() if command.startswith(start)), None)
+    assert command in HERE or home, f"no test runs: {command}"
+    assert home is None or (ROOT / "tests" / home).is_file()
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_quick_commands_run_as_written(command: str) -> None:
+    words = shlex.split(command)
+    done = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
+    notes = [
+        (note.strip(), body.strip())
+        for language, note, body in FENCE.findall(ENGLISH.read_text(encoding="utf-8"))
+        if language == "sh" and "not run here" in note
+    ]
+    assert notes == [("not run here: needs the Hub", "make verify-hub")]
+
+
+def test_make_has_the_targets_that_the_readme_names() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"`?make ([a-z-]+)", ENGLISH.read_text(encoding="utf-8"))
+    assert set(named) <= set(targets)
+
+
+def test_the_chinese_readme_has_the_same_commands_headings_and_numbers() -> None:
+    english, chinese = (path.read_text(encoding="utf-8") for path in (ENGLISH, CHINESE))
+    bodies = [[body for _, _, body in FENCE.findall(text)] for text in (english, chinese)]
+    stripped = [[re.sub(r" +#.*", "", body) for body in side] for side in bodies]
+    assert len(stripped[0]) == len(stripped[1])
+    shell = [[b for lang, _, b in FENCE.findall(t) if lang == "sh"] for t in (english, chinese)]
+    assert [re.sub(r" *#.*", "", b) for b in shell[0]] == [
+        re.sub(r" *#.*", "", b) for b in shell[1]
+    ]
+    levels = [re.findall(r"^(#+) ", text, re.MULTILINE) for text in (english, chinese)]
+    assert levels[0] == levels[1]
+    numbers = [sorted(re.findall(r"\d\.\d{3}", text)) for text in (english, chinese)]
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize("path", [ENGLISH, CHINESE])
+def test_every_linked_file_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    missing = [target for target in targets if not (path.parent / target).exists()]
+    assert not missing
+
+
+def test_documents_name_no_path_of_one_machine() -> None:
+    for path in ROOT.glob("*.md"):
+        found = re.findall(r"(?<![\w.])/(?:work|home|root|tmp)/", path.read_text(encoding="utf-8"))
+        assert not found, path.name
