@@ -32,7 +32,7 @@ def list_tasks() -> None:
     for task in TASKS.values():
         typer.echo(f"{task.name}: {task.summary}")
         typer.echo(f"  data     {task.data}")
-        typer.echo(f"  systems  {', '.join(task.systems)}")
+        typer.echo(f"  systems  {', '.join(['released', *task.systems])}")
         typer.echo(f"  metrics  {', '.join(metric.name for metric in task.metrics)}")
 
 

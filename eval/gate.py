@@ -1,5 +1,4 @@
-"""The gate: may the candidate take the baseline's place? ship, block or inconclusive, in plain
-words.
+"""The gate: may the candidate take the baseline's place? ship, block or inconclusive.
 
 The rule, on the primary metric (turned so that higher is better), over pairs of samples:
 
@@ -22,22 +21,21 @@ is 0 by construction and nothing is estimated. Refusals come before any number: 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
-from app.core.config import Strict
 from app.core.errors import InputError, Mismatch
-from app.core.provenance import now, versions
-from eval import uses
-from eval.compare import Pairs, pair, units
-from eval.policy import Rule, rule
+from eval import evidence
+from eval.compare import pair, units
+from eval.evidence import Evidence, Verdict
+from eval.policy import Rule
+from eval.policy import rule as rule_for
 from eval.refusals import refusals
 from eval.report import Loaded, read
 from eval.stats import difference, n_needed
 from eval.task import Task
 from eval.tasks import task as task_named
 
-Verdict = Literal["ship", "block", "inconclusive"]
-EXIT = {"ship": 0, "block": 1, "inconclusive": 3}
+EXIT: dict[Verdict, int] = {"ship": 0, "block": 1, "inconclusive": 3}
 
 
 class Bounds(NamedTuple):
@@ -49,49 +47,6 @@ class Bounds(NamedTuple):
     n: int
 
 
-class Side(Strict):
-    """A report as the gate saw it."""
-
-    system: str
-    value: float
-    report_seal: str
-    samples_sha256: str
-    code: str
-    release: str | None = None
-    model_sha256: str | None = None
-    adapter_sha256: str | None = None
-    prompt: str | None = None
-
-
-class Evidence(Strict):
-    """gate.json."""
-
-    verdict: Verdict
-    sentence: str
-    """The verdict in plain words, with its reason."""
-    refused: list[str]
-    """Why the reports cannot be trusted; not empty means block."""
-    task: str | None = None
-    """Absent, as what follows, where a report was tampered with: nothing in it is believed."""
-    data: str | None = None
-    data_sha256: str | None = None
-    metric: str | None = None
-    n: int | None = None
-    difference: float | None = None
-    """candidate - baseline, higher being better."""
-    low: float | None = None
-    high: float | None = None
-    n_needed: int | None = None
-    rule: Rule | None = None
-    candidate: Side | None = None
-    baseline: Side | None = None
-    test_set_uses: int | None = None
-    """Recorded runs on this test set, and by how many systems; see test_uses.jsonl."""
-    test_set_systems: int | None = None
-    date: str
-    versions: dict[str, str]
-
-
 def judge(candidate: Path, baseline: Path, policy: Path | None = None) -> Evidence:
     """`gate` over two folders or report files. A report that was changed since blocks.
 
@@ -100,13 +55,9 @@ def judge(candidate: Path, baseline: Path, policy: Path | None = None) -> Eviden
     try:
         first, second = read(candidate), read(baseline)
     except Mismatch as changed:
-        sentence = f"Block: {changed.message}"
-        return Evidence(
-            verdict="block", sentence=sentence, refused=[changed.message], date=now(),
-            versions=versions(),
-        )  # fmt: skip
+        return evidence.refused([changed.message])
     asked = task_named(first.report.task)
-    return gate(asked, first, second, rule(asked, policy))
+    return gate(asked, first, second, rule_for(asked, policy))
 
 
 def gate(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Evidence:
@@ -114,15 +65,15 @@ def gate(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Evidenc
     refused = refusals(task, candidate, rule.max_overlap)
     if refused:
         sentence = "Block: the candidate's report is refused. " + " ".join(refused)
-        return _evidence(task, candidate, baseline, rule, "block", sentence, refused=refused)
+        return evidence.collect(candidate, baseline, rule, "block", sentence, refused=refused)
     bounds = _bounds(task, candidate, baseline, rule)
     verdict = decide(bounds, rule)
     needed = _needed(bounds, rule) if verdict == "inconclusive" else None
     sentence = _sentence(verdict, bounds, rule, needed)
     if _same_system(candidate, baseline):
         sentence += " The candidate is the baseline itself."
-    return _evidence(
-        task, candidate, baseline, rule, verdict, sentence,
+    return evidence.collect(
+        candidate, baseline, rule, verdict, sentence, refused=[],
         n=bounds.n, difference=round(bounds.value, 6), low=round(bounds.low, 6),
         high=round(bounds.high, 6), n_needed=needed,
     )  # fmt: skip
@@ -144,8 +95,7 @@ def _required(rule: Rule) -> float:
 
 def _bounds(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Bounds:
     metric = task.metric(rule.metric)
-    pairs: Pairs = pair(candidate, baseline)
-    both = units(metric, pairs)
+    both = units(metric, pair(candidate, baseline))
     if both is None:
         raise InputError(f"{metric.name} applies to no sample of these reports: nothing to judge")
     if _same_system(candidate, baseline):
@@ -198,51 +148,4 @@ def _sentence(verdict: Verdict, bounds: Bounds, rule: Rule, needed: int | None) 
     return (
         f"Inconclusive: {what}; neither {asked} nor its opposite is shown. About {needed} samples "
         f"would decide, if the difference stays ({rule.power:.0%} of the time)."
-    )
-
-
-def _evidence(
-    task: Task,
-    candidate: Loaded,
-    baseline: Loaded,
-    rule: Rule,
-    verdict: Verdict,
-    sentence: str,
-    *,
-    refused: list[str] | None = None,
-    **numbers: Any,
-) -> Evidence:
-    data = candidate.report.provenance.data
-    runs, systems = uses.count(data.sha256)
-    return Evidence(
-        verdict=verdict,
-        sentence=sentence,
-        refused=refused or [],
-        task=task.name,
-        data=data.ref,
-        data_sha256=data.sha256,
-        metric=rule.metric,
-        rule=rule,
-        candidate=_side(candidate, rule.metric),
-        baseline=_side(baseline, rule.metric),
-        test_set_uses=runs,
-        test_set_systems=systems,
-        date=now(),
-        versions=versions(),
-        **numbers,
-    )
-
-
-def _side(loaded: Loaded, metric: str) -> Side:
-    made = loaded.report.provenance
-    return Side(
-        system=made.system,
-        value=loaded.report.value(metric).value,
-        report_seal=made.seal,
-        samples_sha256=loaded.report.samples_sha256,
-        code=made.code,
-        release=made.release,
-        model_sha256=(made.model or {}).get("sha256"),
-        adapter_sha256=(made.adapter or {}).get("sha256"),
-        prompt=(made.prompt or {}).get("version"),
     )

@@ -3,8 +3,6 @@ hand."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from app.core.data import sha256_of
 from app.core.errors import AppError
 from app.core.files import ROOT, sha256_file
@@ -57,18 +55,20 @@ def _prompt(candidate: Loaded) -> str | None:
 
 
 def _adapter(candidate: Loaded) -> str | None:
-    """The adapter's file is looked for where the report says and beside the report (a run)."""
+    """Looked for where the report says, and where a run or a release has it beside its report."""
     made = candidate.report.provenance.adapter
     if made is None:
         return None
-    beside = [candidate.folder / "adapter", candidate.folder.parent / "adapter"]
-    files = [ROOT / made["path"], *(folder / ADAPTER_FILE for folder in beside)]
-    file: Path | None = next((f for f in files if f.is_file()), None)
-    if file is None:
-        return f"The adapter it is about is not at hand: no {made['path']}."
-    if (found := sha256_file(file)) == made["sha256"]:
+    folder = candidate.folder
+    beside = [folder / "adapter", folder.parent / "adapter", folder.parent.parent]
+    files = [ROOT / made["path"], *(place / ADAPTER_FILE for place in beside)]
+    found = {sha256_file(file) for file in files if file.is_file()}
+    if made["sha256"] in found:
         return None
-    return f"{file.name} is not the adapter it is about (sha256 {found[:12]}). {_AGAIN}"
+    if not found:
+        return f"The adapter it is about is not at hand: no {made['path']}."
+    others = ", ".join(sorted(sha[:12] for sha in found))
+    return f"{made['path']} is not the adapter it is about (sha256 {others}). {_AGAIN}"
 
 
 def _overlap(candidate: Loaded, max_overlap: float) -> str | None:

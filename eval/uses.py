@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from app.core.config import Strict
 from app.core.data import parse_ref
 from app.core.errors import InputError
-from app.core.files import ROOT
+from app.core.files import ROOT, writable
 from eval.report import Report
 
 
@@ -53,6 +53,7 @@ def record(report: Report) -> None:
         adapter=(made.adapter or {}).get("sha256", made.system),
         n=report.n,
     )
+    writable(path().parent)
     # One short write in append mode is whole or absent, also beside other runs.
     with path().open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(use.model_dump()) + "\n")

@@ -91,5 +91,6 @@ class Repeatable:
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
         rows = train_dataset if train_dataset is not None else self.train_dataset
         lengths = [len(ids) for ids in rows["input_ids"]]
-        at_once = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGrouped(lengths, at_once, self.args.seed)
+        args = self.args
+        a_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return LengthGrouped(lengths, a_step, args.seed)

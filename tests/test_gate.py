@@ -15,7 +15,8 @@ from app.core.prompt import DEFAULT
 from eval import prompts, runs
 from eval import report as reports
 from eval.compare import Comparison, compare, render
-from eval.gate import Bounds, Evidence, decide, judge
+from eval.evidence import Evidence
+from eval.gate import Bounds, decide, judge
 from eval.policy import Rule, rule
 from eval.report import Report
 from eval.tasks import TASKS

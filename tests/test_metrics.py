@@ -333,6 +333,12 @@ def test_citation_precision_and_recall_are_counted_over_the_whole_set() -> None:
     assert value(citations.RECALL, rows) == pytest.approx(1 / 3)
 
 
+def test_citation_recall_asks_only_questions_that_have_an_article() -> None:
+    rows = [row(**citations.counts(["c"], [])), row(**citations.counts(["a"], ["a"]))]
+    assert len(citations.RECALL.units(rows, {})) == 1
+    assert len(citations.PRECISION.units(rows, {})) == 2
+
+
 def test_citing_nothing_has_precision_zero() -> None:
     assert value(citations.PRECISION, [row(**citations.counts([], ["a"]))]) == 0.0
 

@@ -303,6 +303,22 @@ def test_rows_come_in_an_order_of_seed_and_epoch_alone() -> None:
     assert list(one) != list(other)
 
 
+@pytest.mark.parametrize(("batch", "accumulate", "processes"), [(8, 1, 1), (2, 4, 1), (2, 2, 2)])
+def test_the_same_rows_make_a_step_however_they_are_spread(
+    batch: int, accumulate: int, processes: int
+) -> None:
+    from types import SimpleNamespace
+
+    from finetune.trainer import Repeatable
+
+    trainer = Repeatable()
+    trainer.args = SimpleNamespace(
+        train_batch_size=batch, gradient_accumulation_steps=accumulate, world_size=processes, seed=1
+    )
+    rows = {"input_ids": [[0] * n for n in (5, 9, 2, 7, 3, 8, 1, 4) * 4]}
+    assert trainer._get_train_sampler(rows).rows_a_step == 8
+
+
 def test_a_loss_that_is_not_a_number_ends_the_run_with_a_sentence(
     tmp_path: Path, models: dict[str, Path]
 ) -> None:

@@ -259,7 +259,7 @@ def test_the_page_stands_where_every_model_failed(toasts: Toasts) -> None:
     def broken() -> Loaded:
         raise Mismatch("the adapter is another one", zh="模型校验未通过。")
 
-    failed = services(load={n: (broken, None) for n in ("support", "sentiment", "recommend")})
+    failed = services(load=dict.fromkeys(("support", "sentiment", "recommend"), (broken, None)))
     failed.load()
     ui, request = made(failed), visitor(failed)
     _, status, foot, _ = _looked(ui, None)

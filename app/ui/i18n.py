@@ -62,9 +62,9 @@ EN = {
     "feedback.answer_hint": "As you would tell a friend. Leave it empty to say no more.",
     "feedback.consent": "You may train on this",
     "feedback.consent_info": "Ticked, the question, the answer and your correction may be used to "
-    "improve the model, after names, addresses and numbers are taken out. Left unticked, they stay "
-    "with this conversation and no model learns from them. Either way they are deleted after "
-    "{days} days.",
+    "improve the model, after e-mail addresses, phone and card numbers are taken out (names and "
+    "street addresses are not found for sure: please leave them out). Left unticked, no model "
+    "learns from them. Either way they are deleted after {days} days.",
     "feedback.send": "Send correction",
     "feedback.cancel": "Close",
     "feedback.thanks": "Thank you, noted.",
@@ -93,8 +93,8 @@ EN = {
     "label.negative": "Negative",
     "label.neutral": "Neutral",
     "sentiment.consent_info": "Sending keeps this text with your correction for {days} days. "
-    "Ticked, both may be used to improve the model, after names, addresses and numbers are taken "
-    "out. Left unticked, no model learns from them.",
+    "Ticked, both may be used to improve the model, after e-mail addresses, phone and card numbers "
+    "are taken out (please leave out names). Left unticked, no model learns from them.",
     "sentiment.choose": "Pick what it really is first.",
     "recommend.title": "What goes with what you like",
     "recommend.intro": "Name a few things you are fond of, or say what you are after. Every "
@@ -174,8 +174,8 @@ ZH = {
     "feedback.answer": "更好的回答",
     "feedback.answer_hint": "像讲给朋友听那样写。只想说“不对”的话，可以留空。",
     "feedback.consent": "可以用于训练",
-    "feedback.consent_info": "勾选后，问题、回答和您的更正在去掉姓名、地址和号码之后，"
-    "可能用于改进模型。不勾选，它们只留在这段对话里，不会用来训练任何模型。"
+    "feedback.consent_info": "勾选后，问题、回答和您的更正在去掉邮箱、电话和卡号之后，"
+    "可能用于改进模型（姓名和住址不一定能识别，请不要填写）。不勾选，不会用来训练任何模型。"
     "两种情况下都会在 {days} 天后删除。",
     "feedback.send": "提交更正",
     "feedback.cancel": "关闭",
@@ -204,7 +204,7 @@ ZH = {
     "label.negative": "负面",
     "label.neutral": "中性",
     "sentiment.consent_info": "提交后，这段文字和您的更正会保存 {days} 天。勾选后，"
-    "两者在去掉姓名、地址和号码之后可能用于改进模型。不勾选，不会用来训练任何模型。",
+    "两者在去掉邮箱、电话和卡号之后可能用于改进模型（请不要填写姓名）。不勾选，不会用来训练任何模型。",
     "sentiment.choose": "请先选择它其实是什么。",
     "recommend.title": "喜欢这些的人，还会喜欢什么",
     "recommend.intro": "选几样您喜欢的，或者说说您在找什么。每一条推荐都写明理由。",

@@ -91,7 +91,11 @@ def build(request: Request, data: Data) -> System:
     roles = {role: engines.record(base) for role, base in chat.weights.items()}
     if chat.system == "model":
         identity["prompt"] = prompts.identity(chat.prompt_version)
-    numbers = {"threshold": chat.threshold, "max_new_tokens": chat.options.max_new_tokens}
+    numbers = {
+        "mode": chat.system,
+        "threshold": chat.threshold,
+        "max_new_tokens": chat.options.max_new_tokens,
+    }
     return System(name, predict, {**identity, **roles, "settings": numbers})
 
 
