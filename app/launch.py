@@ -6,6 +6,7 @@ Layer: above app.server, below app.__main__.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from pathlib import Path
@@ -18,7 +19,7 @@ from app.core.errors import InputError
 from app.core.files import var_dir, writable
 from app.core.settings import Settings, load
 
-GRACE_S = 3
+GRACE_S = 2
 """What open connections get after Ctrl-C or SIGTERM; turns under way are stopped and stored."""
 
 
@@ -94,6 +95,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             app.state.services.stop()
+            # Open pages hold a heartbeat stream that never ends: cutting it is no error.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(

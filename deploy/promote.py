@@ -121,8 +121,8 @@ def gate_of(run: Path, loaded: Loaded) -> Path:
 def _build(run: Path, loaded: Loaded, gate: Path, feature: str, folder: Path) -> Release:
     """Write the whole release folder, release.json last."""
     folder.mkdir()
-    reports = folder / "reports" / feature
-    shutil.copytree(loaded.folder, reports, ignore=_only_the_report)
+    for name, report in {**_more_reports(run, loaded), feature: loaded}.items():
+        shutil.copytree(report.folder, folder / "reports" / name, ignore=_only_the_report)
     for name in (GATE, "compare.json"):
         if (gate.parent / name).is_file():
             shutil.copy2(gate.parent / name, folder / "reports" / name)
@@ -131,6 +131,13 @@ def _build(run: Path, loaded: Loaded, gate: Path, feature: str, folder: Path) ->
     write_text(folder / "README.md", model_card(release, loaded.report, record))
     release.save(folder)
     return release
+
+
+def _more_reports(run: Path, loaded: Loaded) -> dict[str, Loaded]:
+    """Reports in the run's sub-folders about the same adapter, on other data: they go along."""
+    adapter = loaded.report.provenance.adapter
+    found = {path.parent.name: read(path) for path in sorted(run.glob(f"*/{REPORT}"))}
+    return {n: r for n, r in found.items() if adapter and r.report.provenance.adapter == adapter}
 
 
 def _only_the_report(folder: str, names: list[str]) -> set[str]:

@@ -111,7 +111,7 @@ def last_checkpoint(run: RunFolder) -> Path | None:
             read_json(folder / "trainer_state.json")
             return folder
         except InputError:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     return None
 
 

@@ -1,0 +1,171 @@
+"""The long proofs: `make prove` runs those that are missing or stale, one after the other.
+
+    python -m tests.prove [NAME ...] [--again]
+
+Each writes tests/proofs/<name>.json: what was found, when, and the sha256 of the source files that
+it is about; tests/test_proofs.py runs each in miniature and fails where a committed proof is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.core.files import ROOT, read_json, sha256_files, write_json
+from app.core.provenance import machine, now
+
+FOLDER = ROOT / "tests" / "proofs"
+
+
+class Proof(NamedTuple):
+    """What is proved, by what, and which files it would have to be proved again for."""
+
+    claim: str
+    run: Callable[[int], dict[str, Any]]
+    """Takes the number of repetitions."""
+    times: int
+    files: tuple[str, ...]
+
+    def code(self) -> str:
+        """sha256 over the files."""
+        return sha256_files([ROOT / file for file in self.files])
+
+
+def gate(times: int) -> dict[str, Any]:
+    """The gate's two errors over `times` simulated pairs of reports each, with exact 95 % bounds.
+
+    150 samples; the candidate is worse by exactly the margin of 0.10 (shipping it is the error), or
+    equal (blocking it is the error); 15 % of the samples flip.
+    """
+    from scipy.stats import binomtest
+
+    errors = {}
+    for name, wrong, loss in (("ship_worse", "ship", 0.10), ("block_equal", "block", 0.0)):
+        said = [_simulated(np.random.default_rng((17, run)), loss) for run in range(times)]
+        count = said.count(wrong)
+        bound = binomtest(count, times).proportion_ci(0.90).high
+        errors[name] = {"errors": count, "runs": times, "upper_95": round(float(bound), 4)}
+    return errors
+
+
+def _simulated(rng: np.random.Generator, loss: float, n: int = 150, flips: float = 0.15) -> str:
+    from eval.gate import Bounds, decide
+    from eval.policy import Rule
+    from eval.stats import difference
+
+    rule = Rule(
+        metric="accuracy", margin=0.10, min_n=100, seed=17, alpha=0.05, power=0.8, resamples=1000,
+        max_overlap=0.01,
+    )  # fmt: skip
+    # P(only baseline right) - P(only candidate right) = loss, their sum = flips.
+    kind = rng.choice(4, n, p=[(flips + loss) / 2, (flips - loss) / 2, 0.7, 0.3 - flips])
+    baseline = np.isin(kind, (0, 2)).astype(float)[:, None]
+    candidate = np.isin(kind, (1, 2)).astype(float)[:, None]
+    found = difference(
+        candidate, baseline, seed=17, confidence=1 - 2 * rule.alpha, resamples=rule.resamples
+    )
+    return decide(Bounds(found.value, found.low, found.high, found.n), rule)
+
+
+def kill(times: int) -> dict[str, Any]:
+    """kill -9 in mid-turn, `times` times: the question is kept, the database is whole."""
+    with tempfile.TemporaryDirectory() as folder:
+        lost = sum(_killed(Path(folder), run) for run in range(times))
+        database = sqlite3.connect(Path(folder) / "frontdesk.db")
+        whole = database.execute("PRAGMA integrity_check").fetchone()[0]
+    return {"kills": times, "questions_lost": lost, "integrity": whole}
+
+
+def _killed(var: Path, run: int) -> int:
+    """One server, one question, one kill; 1 where the question was answered for and is gone."""
+    environment = {**os.environ, "FRONTDESK_VAR": str(var)}
+    log = var / f"log-{run}.txt"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "--model", "scripted", "--port", "0"],
+            cwd=ROOT, env=environment, stdout=stream, stderr=stream,
+        )  # fmt: skip
+    try:
+        page = _ready(log)
+        text = f"How much is delivery to Germany, question {run}?"
+        messages = [{"role": "user", "content": text}]
+        body = json.dumps({"messages": messages, "stream": True}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{page}/v1/chat/completions", body, headers)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            response.read(1 + 37 * run)
+            process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait(20)
+    database = sqlite3.connect(var / "frontdesk.db")
+    kept = database.execute("SELECT count(*) FROM messages WHERE content = ?", (text,))
+    return int(kept.fetchone()[0] == 0)
+
+
+def _ready(log: Path, seconds: float = 90) -> str:
+    """URL of the server that writes `log`, once it is ready."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        urls = [word for word in log.read_text().split() if word.startswith("http://127.0.0.1:")]
+        try:
+            page = urls[0].rstrip("/.,")
+            with urllib.request.urlopen(f"{page}/readyz", timeout=5):
+                return page
+        except (IndexError, urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise TimeoutError(f"not ready after {seconds} s: {log.read_text()[-500:]}")
+
+
+PROOFS = {
+    "gate": Proof(
+        "the gate ships what is worse by the margin, and blocks an equal, at most 7 % of the time",
+        gate, 2000, ("eval/gate.py", "eval/stats.py", "tests/prove.py"),
+    ),
+    "kill": Proof(
+        "kill -9 in mid-turn loses no question and leaves the database whole",
+        kill, 10, ("app/serving/turns.py", "app/store/db.py", "app/store/conversations.py"),
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run what is asked for, or whatever is missing or stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*PROOFS, []], default=[])
+    parser.add_argument("--again", action="store_true", help="also where the proof is current")
+    arguments = parser.parse_args()
+    for name in arguments.names or PROOFS:
+        proof, file = PROOFS[name], FOLDER / f"{name}.json"
+        current = file.is_file() and read_json(file)["code"] == proof.code()
+        if current and not arguments.again:
+            print(f"{name}: current")
+            continue
+        print(f"{name}: {proof.claim}; {proof.times} times ...", flush=True)
+        start = time.monotonic()
+        found = proof.run(proof.times)
+        seconds = round(time.monotonic() - start)
+        write_json(
+            file,
+            {"name": name, "claim": proof.claim, "found": found, "seconds": seconds, "date": now(),
+             "machine": machine(), "files": list(proof.files), "code": proof.code()},
+        )  # fmt: skip
+        print(f"{name}: {found} in {seconds} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The committed proofs hold and are about this code; each is run here in miniature."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.files import read_json
+from tests.prove import FOLDER, PROOFS
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_the_committed_proof_is_about_this_code(name: str) -> None:
+    proof = read_json(FOLDER / f"{name}.json")
+    assert proof["code"] == PROOFS[name].code(), f"stale: make prove (python -m tests.prove {name})"
+
+
+def test_the_committed_proof_of_the_gate_holds() -> None:
+    found = read_json(FOLDER / "gate.json")["found"]
+    assert found["ship_worse"]["runs"] >= 2000
+    assert found["ship_worse"]["upper_95"] <= 0.07
+    assert found["block_equal"]["upper_95"] <= 0.07
+
+
+def test_the_committed_proof_of_the_kills_holds() -> None:
+    found = read_json(FOLDER / "kill.json")["found"]
+    assert (found["kills"], found["questions_lost"], found["integrity"]) == (10, 0, "ok")
+
+
+def test_the_gate_in_miniature_is_rarely_wrong() -> None:
+    found = PROOFS["gate"].run(40)
+    assert found["ship_worse"]["errors"] <= 6
+    assert found["block_equal"]["errors"] <= 6
+
+
+@pytest.mark.slow
+def test_a_kill_in_mid_turn_loses_no_question() -> None:
+    assert PROOFS["kill"].run(2) == {"kills": 2, "questions_lost": 0, "integrity": "ok"}
