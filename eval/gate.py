@@ -14,7 +14,7 @@ what surely loses and cannot show that it loses less than the margin should not 
 error is at most alpha: shipping what is worse by the margin, blocking an equal under
 non-inferiority.
 
-Where the candidate is the baseline itself (same model, adapter, prompt, settings and samples), d
+Where the candidate is the baseline itself (same model, adapter, prompt, settings, options and samples), d
 is 0 by construction and nothing is estimated. Refusals come before any number: see `refusals`.
 """
 
@@ -110,7 +110,7 @@ def _bounds(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Boun
 
 def _same_system(candidate: Loaded, baseline: Loaded) -> bool:
     one, two = candidate.report.provenance, baseline.report.provenance
-    parts = ("model", "encoder", "prompt", "settings", "code")
+    parts = ("model", "encoder", "prompt", "settings", "options", "code")
     same = all(getattr(one, part) == getattr(two, part) for part in parts)
     adapters = [(made.adapter or {}).get("sha256") for made in (one, two)]
     samples = candidate.report.samples_sha256 == baseline.report.samples_sha256

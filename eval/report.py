@@ -44,7 +44,7 @@ class Provenance(Strict):
     """sha256 over app/core, app/models, the feature's package, the task and its metrics."""
     data: DataRecord
     model: dict[str, Any] | None = None
-    """Base weights {ref, source, file, sha256}, or {ref} alone where it has no weights."""
+    """Weights {ref, source, file, sha256}; {ref} alone where it has none; quoting: the encoder's."""
     encoder: dict[str, Any] | None = None
     """Weights of the text encoder, where there is one beside the model."""
     adapter: dict[str, str] | None = None
@@ -52,7 +52,9 @@ class Provenance(Strict):
     prompt: dict[str, str] | None = None
     """{version, sha256}."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Numbers that belong to the system, e.g. temperature and thresholds."""
+    """Numbers fitted on dev that a release takes over: temperature, thresholds."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """How the system was run, e.g. its mode and most new tokens."""
     command: str
     date: str
     versions: dict[str, str]

@@ -12,7 +12,7 @@ import pytest
 
 from app.core.errors import InputError, Mismatch
 from app.core.files import sha256_file, write_json
-from app.core.release import ADAPTER_FILE, Engine, Release
+from app.core.release import ADAPTER_FILE, Calibration, Engine, Release
 from app.sentiment.classifier import PROMPT_VERSION, Prediction, ScriptedSentiment
 from app.support.chat import Answer, Citation
 from eval import harness, samples
@@ -298,7 +298,7 @@ def test_the_demo_keeps_what_was_answered_and_says_what_it_ran_on() -> None:
     assert made.model["ref"] == "scripted"
     assert made.prompt is not None
     assert made.prompt["version"].startswith("support")
-    assert made.settings["max_new_tokens"] == 160
+    assert made.options == {"mode": "model", "max_new_tokens": 160}
 
 
 def test_the_base_models_prompt_can_be_named_and_only_its(shop: str) -> None:
@@ -327,9 +327,10 @@ def test_without_options_the_released_system_is_asked(
     monkeypatch.setenv("FRONTDESK_RELEASES", str(tmp_path / "releases"))
     made = run("support", data=shop).report.provenance
     assert (made.system, made.release) == ("released", "support-7")
-    assert made.settings["threshold"] == 0.0
+    assert Calibration(**made.settings).thresholds == {"answer": 0.0}  # as promote reads it
     assert made.encoder is not None
     assert made.encoder["sha256"] == base.sha256
+    assert made.model == made.encoder
 
 
 # recommend

@@ -106,6 +106,7 @@ def _shop() -> Loaded:
     served = _recommended()
     if served is None:
         return _fitted(RECOMMENDER, references.resolve(ENCODER))
+    release.check(served, release_dir() / "recommend", RECOMMEND_VERSION)
     base = served.encoder or served.base
     weights = references.resolve(base.ref, sha256=base.sha256)
     return _fitted(served.mode, weights)._replace(release=served.id)

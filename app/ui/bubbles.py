@@ -37,8 +37,9 @@ def said(role: str, content: str) -> dict[str, str]:
 
 
 def bubble(content: str) -> str:
-    """A text as it was written: no markup of it is interpreted."""
-    return f'<span class="said">{escape(content)}</span>'
+    """A text as it was written, line by line: no markup of it is interpreted."""
+    lines = "\n".join(f'<span class="line">{escape(line)}</span>' for line in content.split("\n"))
+    return f'<span class="said">{lines}</span>'
 
 
 def answered(turn: Turn, language: str) -> str:

@@ -69,7 +69,7 @@ def build(request: Request, data: Data) -> System:
     def predict(samples: Sequence[Sample]) -> list[list[str]]:
         return [[s.item for s in recommender.recommend(sample.source, k)] for sample in samples]
 
-    return System(name, predict, {"model": record, "settings": {"recommender": name}})
+    return System(name, predict, {"model": record, "options": {"recommender": name}})
 
 
 def score(sample: Sample, ranked: list[str] | None) -> Scored:

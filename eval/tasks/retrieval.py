@@ -53,7 +53,7 @@ def build(request: Request, data: Data) -> System:
     def predict(samples: Sequence[Sample]) -> list[list[str]]:
         return [search(sample) for sample in samples]
 
-    return System(mode, predict, {"model": record, "settings": {"mode": mode}})
+    return System(mode, predict, {"model": record, "options": {"mode": mode}})
 
 
 def score(sample: Sample, ranked: list[str] | None) -> Scored:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.core import data as references
-from app.core import settings
+from app.core import settings as app_settings
 from app.core.errors import InputError
 from app.core.files import release_dir
 from app.core.prompt import DEFAULT
@@ -44,7 +44,7 @@ def _chat(request: Request, docs: Sequence[Any]) -> tuple[SupportChat, str, dict
     from app.support.chat import SupportChat
 
     # The page's length, but no deadline: a slow machine shall not change an answer.
-    options = Options(max_new_tokens=settings.load().max_new_tokens)
+    options = Options(max_new_tokens=app_settings.load().max_new_tokens)
     if request == Request(request.data, limit=request.limit):
         return _released(docs, options)
     name: Any = request.system or ("lora" if request.adapter else "base")
@@ -91,12 +91,10 @@ def build(request: Request, data: Data) -> System:
     roles = {role: engines.record(base) for role, base in chat.weights.items()}
     if chat.system == "model":
         identity["prompt"] = prompts.identity(chat.prompt_version)
-    numbers = {
-        "mode": chat.system,
-        "threshold": chat.threshold,
-        "max_new_tokens": chat.options.max_new_tokens,
-    }
-    return System(name, predict, {**identity, **roles, "settings": numbers})
+    roles.setdefault("model", roles["encoder"])  # a system that quotes rests on the encoder alone
+    options = {"mode": chat.system, "max_new_tokens": chat.options.max_new_tokens}
+    settings = {"thresholds": {"answer": chat.threshold}}
+    return System(name, predict, {**identity, **roles, "settings": settings, "options": options})
 
 
 def score(sample: Sample, said: Turn | None) -> Scored:
