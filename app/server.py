@@ -22,6 +22,7 @@ from app.core import logs
 from app.core.settings import Settings
 from app.services import Services
 from app.web import chat, docs, failures, features, operations
+from app.web.gradio_import import quicken
 from app.web.guards import BodyLimit, ClosedDoors, OriginCheck, SecurityHeaders
 from app.web.visits import Visits
 
@@ -98,6 +99,7 @@ def _nothing() -> APIRouter:
 def _mount_page(app: FastAPI, settings: Settings, services: Services) -> None:
     """Mount the page at /. Gradio sends usage reports unless told not to, before its import."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    quicken()
     import gradio as gr
 
     from app.ui.build import build

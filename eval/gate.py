@@ -14,8 +14,8 @@ what surely loses and cannot show that it loses less than the margin should not 
 error is at most alpha: shipping what is worse by the margin, blocking an equal under
 non-inferiority.
 
-Where the candidate is the baseline itself (same model, adapter, prompt, settings, options and samples), d
-is 0 by construction and nothing is estimated. Refusals come before any number: see `refusals`.
+Where the candidate is the baseline itself (same weights, prompt, settings, options and samples),
+d is 0 by construction and nothing is estimated. Refusals come before any number: see `refusals`.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Provenance(Strict):
     """sha256 over app/core, app/models, the feature's package, the task and its metrics."""
     data: DataRecord
     model: dict[str, Any] | None = None
-    """Weights {ref, source, file, sha256}; {ref} alone where it has none; quoting: the encoder's."""
+    """Weights {ref, source, file, sha256}; the encoder's where the system has none but it."""
     encoder: dict[str, Any] | None = None
     """Weights of the text encoder, where there is one beside the model."""
     adapter: dict[str, str] | None = None

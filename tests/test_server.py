@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.core import logs
+from app.core.files import ROOT
 from app.core.visitor import Visitors, is_loopback
 from app.store.db import _engine
 from app.web.guards import closed
@@ -265,3 +268,15 @@ def test_the_cookie_survives_a_restart_by_the_kept_secret() -> None:
     second = make_services(Fakes())
     assert second.visitors.owner_in({"frontdesk_visitor": cookie}) == owner
     second.store.close()
+
+
+def test_gradio_is_imported_without_rewriting_its_stub_files() -> None:
+    code = (
+        "from app.web.gradio_import import quicken; quicken()\n"
+        "import gradio as gr, gradio.component_meta as meta\n"
+        "assert meta.create_or_modify_pyi.__name__ == '<lambda>'\n"
+        "with gr.Blocks() as page: gr.Chatbot().like(lambda: None)\n"
+        "print(len(page.fns))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "1", done.stderr

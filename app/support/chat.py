@@ -165,7 +165,7 @@ class SupportChat:
         """An honest no; near misses name the closest articles."""
         near = passages if sure >= self.threshold / 2 else ()
         titles = list(dict.fromkeys(p.title for p in near if p.title))[:2]
-        yield phrases.decline(detect(asked), titles)
+        yield defuse(phrases.decline(detect(asked), titles))
         return Ending("declined", [], [])
 
     def _told(self, way: _Way, sure: float, asked: str) -> Iterator[TurnPart]:
