@@ -1,1 +1,1 @@
-"""Frontdesk, the product: a customer-service chat, sentiment and recommendations on gated models."""
+"""Frontdesk, the product: a help-desk chat, sentiment and recommendations on gated models."""

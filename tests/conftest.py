@@ -21,7 +21,7 @@ os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
 os.environ.setdefault("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Waiting threads sleep instead of spinning: two test processes on two cores would starve each other.
+# Waiting threads sleep instead of spinning: two processes on two cores starve each other else.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["FRONTDESK_VAR"] = tempfile.mkdtemp(prefix="frontdesk-test-var-")
 

@@ -1,0 +1,70 @@
+"""A dtype may serve an adapter only where it answers as fp32 does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.core import release as releases
+from app.core.files import RELEASES
+from app.core.release import Base
+from deploy import parity
+
+BASE = Base(ref="org/base", source="folder", file="model.safetensors", sha256="b" * 64)
+
+
+class Fake:
+    """A classifier whose logits a test sets."""
+
+    def __init__(self, logits: Any) -> None:
+        self._logits = np.asarray(logits, dtype=np.float32)
+
+    def logits(self, texts: list[str]) -> Any:
+        """The same rows again and again, one a text."""
+        return np.resize(self._logits, (len(texts), 2))
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Logits by dtype, in place of real weights."""
+    logits: dict[str, Any] = {"float32": [[1.0, 3.0], [2.0, 0.0]]}
+    monkeypatch.setattr("app.models.references.resolve", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "app.models.classifier.load_classifier", lambda _w, _f, dtype: Fake(logits[dtype])
+    )
+    return logits
+
+
+def test_a_dtype_with_the_same_labels_is_listed_with_its_record(served: dict[str, Any]) -> None:
+    served["bfloat16"] = [[1.01, 2.98], [2.0, 0.01]]
+    listed = parity.engines("sentiment", BASE, Path())
+    assert [engine.dtype for engine in listed] == ["float32", "bfloat16"]
+    assert listed[1].parity["top1_agreement"] == 1.0
+    assert listed[1].parity["max_logit_difference"] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_a_dtype_that_says_another_label_is_not_listed(served: dict[str, Any]) -> None:
+    served["bfloat16"] = [[1.0, 3.0], [0.9, 1.0]]
+    assert [e.dtype for e in parity.engines("sentiment", BASE, Path())] == ["float32"]
+
+
+def test_a_tie_may_fall_either_way(served: dict[str, Any]) -> None:
+    served["float32"] = [[1.0, 1.005], [2.0, 0.0]]
+    served["bfloat16"] = [[1.005, 1.0], [2.0, 0.0]]
+    assert len(parity.engines("sentiment", BASE, Path())) == 2
+
+
+def test_a_chat_adapter_is_served_as_evaluated_alone() -> None:
+    assert [e.dtype for e in parity.engines("support", BASE, Path())] == ["float32"]
+
+
+@pytest.mark.slow
+def test_the_released_adapter_lists_what_parity_finds_now() -> None:
+    folder = RELEASES / "sentiment"
+    release = releases.read(folder)
+    found = parity.engines("sentiment", release.base, folder)
+    assert [engine.dtype for engine in release.engines][:1] == ["float32"]
+    assert {engine.dtype for engine in release.engines} <= {engine.dtype for engine in found}
