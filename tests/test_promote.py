@@ -55,7 +55,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelf: Path) -> Any:  
         }
         task = dataclasses.replace(toy(wrong_on(*wrong), identity), name="sentiment")
         register(monkeypatch, task)
-        monkeypatch.setattr(gate, "rule", lambda *_: RULE)
+        monkeypatch.setattr(gate, "rule_for", lambda *_: RULE)
         monkeypatch.setattr(gate, "refusals", lambda *_: [])
         evaluated(task, folder, data=data)
         judged = gate.judge(folder, against or folder)

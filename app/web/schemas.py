@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.recommend.shop import Filters
+from app.recommend.shop import MAX_K, Filters
 
 
 class _In(BaseModel):
@@ -136,7 +136,7 @@ class RecommendRequest(_In):
     liked: list[str] = Field(default_factory=list)
     query: str | None = None
     filters: Filters = Field(default_factory=Filters)
-    k: int = 10
+    k: int = Field(10, ge=1, le=MAX_K)
 
 
 class Item(BaseModel):
