@@ -79,7 +79,12 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     first = given[0] if given else "--port"
     serving = first.startswith("-") and first not in ("--help", "-h")
-    guarded(lambda: cli(["serve", *given] if serving else given, prog_name="python -m app"))
+    try:
+        guarded(lambda: cli(["serve", *given] if serving else given, prog_name="python -m app"))
+    except SystemExit as ended:
+        if ended.code == 130:  # typer turns Ctrl-C into this without a word
+            print("stopped; what was said is stored", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

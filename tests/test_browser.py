@@ -26,6 +26,7 @@ LOCALES = {"en": "en-US", "zh": "zh-CN"}
 ASKED = {"en": "Where do I find the invoice for my order?", "zh": "下单以后多久能收到货？"}
 EVIL = "<img src=x onerror=alert(1)> ![x](http://127.0.0.1:1/x.png) **bold** $$x$$"
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 Open = Callable[..., Page]
 
 
@@ -98,8 +99,7 @@ def visit(address: str, chromium: Browser) -> Iterator[Open]:
         contexts.append(context)
         page = watched(context.new_page())
         page.goto(address)
-        said = text(language, "chat.send")
-        expect(page.locator("#send")).to_have_text(said, timeout=PATIENCE_MS)
+        opened(page, language)
         return page
 
     yield visiting
@@ -108,14 +108,20 @@ def visit(address: str, chromium: Browser) -> Iterator[Open]:
     assert wrong == []
 
 
+def opened(page: Page, language: str) -> None:
+    """Wait until the page speaks the language, in the names it gives to Gradio's buttons too."""
+    expect(page.locator("#send")).to_have_text(text(language, "chat.send"))
+    page.wait_for_function("window.frontdesk.words")
+
+
 def ask(page: Page, question: str) -> None:
     """Type, press Enter, and wait until the answer is whole."""
     answers = page.locator("#thread [data-testid=bot]")
     before = answers.count()
     page.locator("#question textarea").fill(question)
     page.keyboard.press("Enter")
-    expect(answers).to_have_count(before + 1, timeout=PATIENCE_MS)
-    expect(page.locator("#thread .typing")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(answers).to_have_count(before + 1)
+    expect(page.locator("#thread .typing")).to_have_count(0)
     expect(page.locator("#send")).to_be_visible(timeout=PATIENCE_MS)
 
 
@@ -126,7 +132,7 @@ def tab(page: Page, key: str, language: str = "en") -> None:
 
 def told(page: Page, words: str) -> None:
     """A toast says so."""
-    expect(page.locator(".toast-messages")).to_contain_text(words, timeout=PATIENCE_MS)
+    expect(page.locator(".toast-messages")).to_contain_text(words)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -138,7 +144,7 @@ def test_chat_answers_with_its_article_and_survives_a_reload(visit: Open, langua
     source.locator("summary").click()
     expect(source.locator(".passage")).to_be_visible()
     page.reload()
-    expect(page.locator("#thread .said").first).to_have_text(ASKED[language], timeout=PATIENCE_MS)
+    expect(page.locator("#thread .said").first).to_have_text(ASKED[language])
     expect(page.locator("#thread details.source").first).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == {"en": "en", "zh": "zh-CN"}[language]
 
@@ -159,7 +165,7 @@ def test_a_thumb_down_takes_a_correction_with_an_unticked_consent(
     told(page, text(language, "feedback.thanks"))
     expect(page.locator("#correction")).to_be_hidden()
     page.reload()
-    expect(down).to_have_attribute("aria-pressed", "true", timeout=PATIENCE_MS)
+    expect(down).to_have_attribute("aria-pressed", "true")
 
 
 def test_a_quick_start_asks_at_once_and_a_new_conversation_begins_empty(visit: Open) -> None:
@@ -168,7 +174,7 @@ def test_a_quick_start_asks_at_once_and_a_new_conversation_begins_empty(visit: O
     page.get_by_role("button", name=first).click()
     expect(page.locator("#thread .said").first).to_have_text(first)
     expect(page.locator("#thread [data-testid=bot]")).to_have_count(1)
-    expect(page.locator("#conversations label")).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator("#conversations label")).to_have_count(1)
     page.locator("#new").click()
     expect(page.locator("#thread .said")).to_have_count(0)
     page.locator("#conversations label").first.click()
@@ -285,7 +291,7 @@ def test_language_and_theme_are_switched_and_remembered(visit: Open) -> None:
     page.locator("#theme").click()
     expect(page.locator("body")).to_have_class(re.compile("dark"))
     page.reload()
-    expect(page.locator("#send")).to_have_text(text("zh", "chat.send"), timeout=PATIENCE_MS)
+    expect(page.locator("#send")).to_have_text(text("zh", "chat.send"))
     expect(page.locator("body")).to_have_class(re.compile("dark"))
 
 

@@ -114,8 +114,9 @@ def test_a_thumbs_down_with_a_correction_reaches_the_training_file(
     world: dict[str, str], page: str, tmp_path: Path
 ) -> None:
     text = "Write me at anna.berg@example.org, this lid fits nothing"
-    with post(page, "/v1/sentiment", {"texts": [text], "keep": True}) as response:
-        cookie = response.headers["Set-Cookie"].split(";")[0]
+    with urllib.request.urlopen(page, timeout=30) as first_visit:
+        cookie = first_visit.headers["Set-Cookie"].split(";")[0]
+    with post(page, "/v1/sentiment", {"texts": [text], "keep": True}, cookie) as response:
         message = json.load(response)["results"][0]["message_id"]
     body = {"message_id": message, "rating": -1, "correction": "negative", "consent": True}
     with post(page, "/v1/feedback", body, cookie) as response:

@@ -597,13 +597,13 @@ def test_a_review_gets_a_word_and_probabilities_and_is_not_kept(
     request = visitor(loaded)
     before = _samples(loaded)
     read = ui.mood.read("this is bad", "zh", request)
-    assert "负面" in read[ui.mood.verdict]
+    assert "负面" in read[ui.mood.verdict]["value"]
     assert read[ui.mood.bars]["value"] == pytest.approx({"负面": 0.93, "正面": 0.07})
     assert _samples(loaded) == before
 
 
 def test_an_unsure_model_says_so(ui: build.Page, loaded: Services) -> None:
-    shown = ui.mood.read("hm", "en", visitor(loaded))[ui.mood.verdict]
+    shown = ui.mood.read("hm", "en", visitor(loaded))[ui.mood.verdict]["value"]
     assert "Not sure" in shown
     assert "54 %" in shown
 
@@ -647,6 +647,12 @@ def test_a_correction_without_a_known_label_is_refused(
     assert ui.mood.send_correction(shown, label, True, "en", request) == {}
     assert len(toasts) == 1
     assert trainable(loaded, "sentiment", request) == []
+
+
+def test_a_load_that_ends_late_wipes_out_no_verdict(ui: build.Page, loaded: Services) -> None:
+    late = ui._open("zh", visitor(loaded))
+    assert not {ui.mood.verdict, ui.mood.bars, ui.mood.shown, ui.shop.cards} & late.keys()
+    assert "visible" not in late[ui.mood.empty]
 
 
 def test_every_example_review_can_be_read(ui: build.Page, loaded: Services) -> None:

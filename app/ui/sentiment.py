@@ -48,7 +48,9 @@ class SentimentTab:
         )  # fmt: skip
 
     def _make_verdict(self, labels: Labels, days: int) -> None:
-        self.verdict = gr.HTML(empty("en"), elem_id="verdict")
+        # Apart from the verdict: a load that ends late must not wipe out what was read meanwhile.
+        self.empty = labels.make(gr.HTML, {"value": empty})
+        self.verdict = gr.HTML(visible=False, elem_id="verdict")
         self.bars = labels.make(
             gr.Label, {"label": "sentiment.bars"}, show_heading=False, visible=False, elem_id="bars"
         )
@@ -78,7 +80,7 @@ class SentimentTab:
 
     def _listen(self, language: gr.State) -> None:
         bounded = _BOUNDED.format(self._services.settings.max_text_chars)
-        read = [self.verdict, self.bars, self.wrong, self.panel, self.shown, self.box]
+        read = [self.empty, self.verdict, self.bars, self.wrong, self.panel, self.shown, self.box]
         quiet = PRIVATE | {"show_progress": "minimal"}
         self.run.click(self.read, [self.box, language], read, js=bounded, **quiet)
         self.box.submit(self.read, [self.box, language], read, js=bounded, **quiet)
@@ -151,10 +153,11 @@ class SentimentTab:
     def localised(self, shown: Shown | None, language: str) -> Updates:
         """The verdict in `language`."""
         if not shown:
-            return {self.verdict: empty(language)}
+            return {}
         named = {word(language, "label", n): p for n, p in shown["probabilities"].items()}
         return {
-            self.verdict: verdict(shown, language),
+            self.empty: gr.update(visible=False),
+            self.verdict: gr.update(value=verdict(shown, language), visible=True),
             self.bars: gr.update(value=named, visible=True),
             self.wrong: gr.update(visible=True),
         }
