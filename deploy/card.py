@@ -57,7 +57,8 @@ def _training(release: Release, run: dict[str, Any]) -> list[str]:
         return []
     data = ", ".join(run.get("data", {}))
     return [
-        f"- Adapter: sha256 `{release.adapter_sha256}`, trained on {data} "
+        f"- Adapter: sha256 `{release.adapter_sha256}`, trained on {data}; dev data chose "
+        f"the checkpoint "
         f"(seed {run['seed']}, commit {run['git']['commit']})",
         f"- Labels: {', '.join(release.labels)}" if release.labels else "- Labels: none",
     ]

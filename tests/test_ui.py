@@ -651,7 +651,8 @@ def test_a_correction_without_a_known_label_is_refused(
 
 def test_a_load_that_ends_late_wipes_out_no_verdict(ui: build.Page, loaded: Services) -> None:
     late = ui._open("zh", visitor(loaded))
-    assert not {ui.mood.verdict, ui.mood.bars, ui.mood.shown, ui.shop.cards} & late.keys()
+    assert not {ui.mood.verdict, ui.mood.shown, ui.shop.cards} & late.keys()
+    assert "value" not in late[ui.mood.bars]
     assert "visible" not in late[ui.mood.empty]
 
 
