@@ -189,7 +189,9 @@ def test_a_client_that_leaves_stops_the_turn_and_what_was_said_is_kept(shop: Sit
     conversation = json.loads(first.removeprefix("data: "))["frontdesk"]["conversation_id"]
     history = shop.services.store.conversations.history("address:127.0.0.1", conversation)
     assert [t.finish for t in history] == [None, "cancelled"]
-    assert history[1].content in ("", "one ")
+    said = history[1].content  # how far it came is the machine's affair; the end it never saw
+    assert "one two three ".startswith(said)
+    assert "three" not in said
 
 
 def test_parts_arrive_while_the_answer_is_still_being_made(shop: Site) -> None:
