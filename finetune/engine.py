@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
@@ -59,7 +60,7 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
         set_seed(config.run.seed)  # the head and the adapter are made before the Trainer sets it
         job = TASKS[config.task](Order(config, run, accumulate))
         _describe(job, run, {"processes": state.num_processes, "accumulated": accumulate})
-        _fit(job, run, stop)
+        _fit(job, run, stop, last_checkpoint(run) if resume else None)
         _finish(job, run)
         if main:
             _say(run)
@@ -99,8 +100,7 @@ def _same_data(run: RunFolder, found: dict[str, str]) -> None:
     run.update(data=found)
 
 
-def _fit(job: Job, run: RunFolder, stop: Stop) -> None:
-    checkpoint = last_checkpoint(run)
+def _fit(job: Job, run: RunFolder, stop: Stop, checkpoint: Path | None) -> None:
     equip(job.trainer, run, stop)
     began, before = time.monotonic(), float(run.record.get("seconds", 0.0))
     stop.listen()
