@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from app.core import release as releases
 from app.core.errors import InputError, Mismatch, NotFound
 from app.core.files import ROOT, sha256_file, write_json, write_text
 from app.core.release import Engine
 from deploy import promote
+from deploy.__main__ import cli
 from eval import gate
 from eval.policy import Rule
 from tests.helpers_eval import evaluated, file_data, register, toy, wrong_on
@@ -100,6 +102,15 @@ def test_the_earlier_release_is_kept_and_rollback_brings_it_back(make: Any, shel
     text = (shelf / "sentiment" / "adapter_model.safetensors").read_text()
     assert text == "weights of one"
     assert promote.rollback("sentiment", second.id) == second
+
+
+def test_the_rollback_command_serves_the_earlier_release_again(make: Any) -> None:
+    first = promote.promote(make("one"), "sentiment")
+    promote.promote(make("two"), "sentiment")
+    done = CliRunner().invoke(cli, ["rollback", "--feature", "sentiment"])
+    assert done.exit_code == 0, done.output
+    assert f"back to {first.id}" in done.output
+    assert releases.read(releases_folder()) == first
 
 
 def test_rollback_without_an_earlier_release_says_what_there_is(make: Any) -> None:

@@ -22,10 +22,6 @@ ELSEWHERE = {
     "make loop": "test_loop_journey.py",
     "accelerate launch finetune/train.py --config finetune/configs/tiny.yaml":
         "test_train_journey.py",
-    "accelerate launch finetune/train.py --config finetune/configs/sentiment.yaml":
-        "test_train_journey.py",
-    "accelerate launch finetune/train.py --config finetune/configs/support.yaml":
-        "test_train_journey.py",
     "accelerate launch finetune/train.py --config finetune/configs/feedback-sentiment.yaml":
         "test_loop_journey.py",
     "python -m finetune feedback": "test_loop_journey.py",
@@ -74,7 +70,16 @@ def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
         for language, note, body in FENCE.findall(ENGLISH.read_text(encoding="utf-8"))
         if language == "sh" and "not run here" in note
     ]
-    assert notes == [("not run here: needs the Hub", "make verify-hub")]
+    train = "accelerate launch finetune/train.py --config finetune/configs/"
+    assert [note for note, _ in notes] == [
+        "not run here: minutes of training on public data",
+        "not run here: needs the Hub",
+    ]
+    assert [line.split("  #")[0].strip() for line in notes[0][1].splitlines()] == [
+        f"{train}sentiment.yaml",
+        f"{train}support.yaml",
+    ]
+    assert notes[1][1] == "make verify-hub"
 
 
 def test_make_has_the_targets_that_the_readme_names() -> None:

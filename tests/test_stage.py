@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
+from typer.testing import CliRunner
 
 from app.core.errors import InputError
 from app.core.files import ROOT, write_text
 from deploy import check, manifest
+from deploy.__main__ import cli
 from deploy.stage import stage
 
 SOMETIMES = {"pyarrow", "datasets", "scikit-learn"}
@@ -23,7 +25,10 @@ SOMETIMES = {"pyarrow", "datasets", "scikit-learn"}
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `python -m deploy stage` writes."""
-    return stage(tmp_path_factory.mktemp("stage") / "space")
+    folder = tmp_path_factory.mktemp("stage") / "space"
+    done = CliRunner().invoke(cli, ["stage", "--out", str(folder)])
+    assert done.exit_code == 0, done.output
+    return folder
 
 
 def third_party() -> set[str]:
