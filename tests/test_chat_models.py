@@ -108,9 +108,13 @@ def test_the_seam_and_the_scripted_model_import_no_torch() -> None:
 def test_batches_say_what_streams_say(llama) -> None:
     asked = [user("returns?"), user("How do I clean my kettle? " * 8), user("退款 " * 3)] * 3
     options = Options(max_new_tokens=24)
-    alone = [complete(llama, messages, options) for messages in asked]
-    assert llama.generate_batch(asked, options, batch_size=4) == alone
-    assert len(set(alone)) == 3
+    alone = [list(llama.stream(messages, options)) for messages in asked]
+    batched = llama.generate_batch(asked, options, batch_size=4)
+    assert [said.text for said in batched] == ["".join(d.text for d in said) for said in alone]
+    assert [(s.done, s.finish, s.tokens) for s in batched] == [
+        (True, said[-1].finish, said[-1].tokens) for said in alone
+    ]
+    assert len({said.text for said in batched}) == 3
 
 
 def test_no_conversations_give_no_answers(llama) -> None:

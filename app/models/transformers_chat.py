@@ -99,23 +99,24 @@ class TransformersChat:
         conversations: Sequence[Sequence[Message]],
         options: Options = GREEDY,
         batch_size: int = 16,
-    ) -> list[str]:
-        """Greedy answers, in order, several at a time: for evaluation.
+    ) -> list[Delta]:
+        """Greedy answers, in order, several at a time, each in one Delta: for evaluation.
 
-        In fp32 the same texts as `stream`. Padded on the left; prompts of about the same length
-        share a batch; a deadline holds for a batch. Raises InputError for a temperature above 0.
+        In fp32 the same texts and endings as `stream`. Padded on the left; prompts of about the
+        same length share a batch; a deadline holds for a batch. Raises InputError for a temperature
+        above 0.
         """
         if options.temperature > 0:
             raise InputError("generate_batch is greedy: expected temperature 0")
         prompts = [self._fitting(messages, options) for messages in conversations]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        answers = [""] * len(prompts)
+        answers = [Delta("")] * len(prompts)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             with self._busy:
                 batch = self._greedy([prompts[i] for i in rows], options)
-            for row, text in zip(rows, batch, strict=True):
-                answers[row] = text
+            for row, answer in zip(rows, batch, strict=True):
+                answers[row] = answer
         return answers
 
     def _fitting(self, messages: Sequence[Message], options: Options) -> list[int]:
@@ -178,7 +179,8 @@ class TransformersChat:
                 text = whole
         yield Delta(self._decode(ids)[len(text) :], done=True, finish=finish, tokens=len(ids))
 
-    def _greedy(self, prompts: Sequence[Sequence[int]], options: Options) -> list[str]:
+    @torch.inference_mode()
+    def _greedy(self, prompts: Sequence[Sequence[int]], options: Options) -> list[Delta]:
         """Answers to one batch, padded on the left so that all answers begin at the same place."""
         longest, pad = max(map(len, prompts)), self.tokenizer.pad_token_id
         ids = [[*[pad] * (longest - len(p)), *p] for p in prompts]
@@ -194,11 +196,13 @@ class TransformersChat:
                 max_time=options.deadline_s,
             ),
         )
-        return [self._decode(self._until_end(row)) for row in made[:, longest:].tolist()]
+        return [self._whole(row) for row in made[:, longest:].tolist()]
 
-    def _until_end(self, ids: list[int]) -> list[int]:
-        end = next((i for i, token in enumerate(ids) if token in self._ends), len(ids))
-        return ids[:end]
+    def _whole(self, ids: list[int]) -> Delta:
+        """The answer in `ids`, which go on with padding after its end token."""
+        end = next((i for i, token in enumerate(ids) if token in self._ends), None)
+        finish: Finish = "length" if end is None else "stop"
+        return Delta(self._decode(ids[:end]), True, finish, len(ids[:end]))
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)

@@ -19,7 +19,7 @@ from app.core.files import release_dir
 from app.core.prompt import DEFAULT
 from app.core.release import ADAPTER_FILE
 from app.models.base import Options
-from eval import engines, prompts, questions, runs
+from eval import batched, engines, prompts, questions, runs
 from eval.metrics import answer_f1, citations, facts, refusal, unsupported, wrong_unhedged
 from eval.questions import Originals
 from eval.samples import Sample, Scored
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 BASE_PROMPT = DEFAULT
 """The best of the templates for the base model on demo:support#dev."""
+
+BATCH = 32
+"""Questions asked at once: enough to fill the model's batches, few enough to show progress."""
 
 
 class Turn(NamedTuple):
@@ -81,12 +84,9 @@ def build(request: Request, data: Data) -> System:
     chat, name, identity = _chat(request, data.source.docs)
     originals = Originals(data.source.docs)
 
-    def ask(sample: Sample) -> Turn:
-        answer = chat.answer(sample.text, questions.history(sample))
-        return Turn(answer, originals(citation.id for citation in answer.citations))
-
     def predict(samples: Sequence[Sample]) -> list[Turn]:
-        return [ask(sample) for sample in samples]
+        said = batched.answers(chat, [(s.text, questions.history(s)) for s in samples])
+        return [Turn(a, originals(citation.id for citation in a.citations)) for a in said]
 
     roles = {role: engines.record(base) for role, base in chat.weights.items()}
     if chat.system == "model":
@@ -94,7 +94,8 @@ def build(request: Request, data: Data) -> System:
     roles.setdefault("model", roles["encoder"])  # a system that quotes rests on the encoder alone
     options = {"mode": chat.system, "max_new_tokens": chat.options.max_new_tokens}
     settings = {"thresholds": {"answer": chat.threshold}}
-    return System(name, predict, {**identity, **roles, "settings": settings, "options": options})
+    identity |= {**roles, "settings": settings, "options": options}
+    return System(name, predict, identity, BATCH)
 
 
 def score(sample: Sample, said: Turn | None) -> Scored:
