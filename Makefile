@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 7860
 FEATURE ?= sentiment
+NAME ?= retrieval
 TORCH_INDEX ?=
 PY := .venv/bin/python
 
@@ -32,6 +33,9 @@ test: setup      ## everything that CI runs: lint, types, all tiers of tests
 
 prove: setup     ## the long proofs, resumable; results are committed
 	@$(PY) -m tests.prove
+
+bench: setup     ## speed beside two peers, 15 min (NAME=retrieval); the record goes to var/bench
+	@$(PY) -m eval bench $(NAME) --out var/bench/$(NAME)
 
 lint: setup      ## ruff and mypy
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

@@ -1,4 +1,4 @@
-"""`python -m app`: serve the page and the HTTP API; bring the database up and down.
+"""`python -m app`: serve the page and the HTTP API; manage users and the database.
 
 Heavy imports are inside the commands, so that --help answers at once.
 """
@@ -6,18 +6,25 @@ Heavy imports are inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.core.errors import InputError, guarded
+
+if TYPE_CHECKING:
+    from app.store.db import Store
 
 cli = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 cli.add_typer(db, name="db")
+user = typer.Typer(help="Who can log in, and as what.", no_args_is_help=True)
+cli.add_typer(user, name="user")
 
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", help="YAML file; FRONTDESK_* and flags go over it.")
@@ -42,13 +49,10 @@ def serve(
 @db.command()
 def upgrade(settings: SettingsFile = None) -> None:
     """Bring the schema to the newest version (serve does this at its start)."""
-    from app.core.settings import load
-    from app.store.db import open_store
     from app.store.migrate import current
 
-    store = open_store(load(settings).database)
-    print(f"database at schema {current(store.engine)}")
-    store.close()
+    with _store(settings) as store:
+        print(f"database at schema {current(store.engine)}")
 
 
 @db.command()
@@ -72,6 +76,80 @@ def downgrade(
     store = open_store(load(settings).database, migrate=False)
     print(f"database at schema {migrate.downgrade(store.engine, revision)}")
     store.close()
+
+
+@user.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="Letters a-z, digits and . _ @ -")],
+    role: Annotated[str, typer.Option(help="customer, agent or admin")],
+    settings: SettingsFile = None,
+) -> None:
+    """Add a user; the password is asked for, or read from the first line of stdin."""
+    from app.store.users import known_role
+
+    with _store(settings) as store:
+        added = store.users.add(name, known_role(role), _password())
+    print(f"added {added.name} as {added.role}")
+
+
+@user.command("password")
+def user_password(
+    name: Annotated[str, typer.Argument(help="See `user list`.")], settings: SettingsFile = None
+) -> None:
+    """Change a user's password, which logs the user out everywhere."""
+    with _store(settings) as store:
+        found = store.users.get(name)
+        store.users.set_password(found.name, _password())
+    print(f"changed the password of {found.name}; all sessions of this user have ended")
+
+
+@user.command("list")
+def user_list(settings: SettingsFile = None) -> None:
+    """Names and roles."""
+    with _store(settings) as store:
+        found = store.users.list()
+    for one in found:
+        print(f"{one.name}  {one.role}  since {one.created:%Y-%m-%d}")
+    if not found:
+        print("nobody yet: python -m app user add NAME --role admin")
+
+
+@user.command("remove")
+def user_remove(
+    name: Annotated[str, typer.Argument(help="See `user list`.")], settings: SettingsFile = None
+) -> None:
+    """Remove a user, who is logged out at once."""
+    with _store(settings) as store:
+        store.users.remove(name)
+    print(f"removed {name}")
+
+
+@contextmanager
+def _store(settings: Path | None) -> Iterator[Store]:
+    """The store of these settings at the newest schema."""
+    from app.core.settings import load
+    from app.store.db import open_store
+
+    store = open_store(load(settings).database)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _password() -> str:
+    """The hash of a password from the terminal, typed twice, or from a pipe; never an argument,
+    which other users of the machine could read."""
+    from getpass import getpass
+
+    from app.core.passwords import hashed
+
+    if not sys.stdin.isatty():
+        return hashed(sys.stdin.readline().rstrip("\r\n"))
+    password = getpass("Password: ")
+    if getpass("Once more: ") != password:
+        raise InputError("the two passwords differ: nothing was changed")
+    return hashed(password)
 
 
 def main(arguments: list[str] | None = None) -> None:

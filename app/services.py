@@ -18,6 +18,7 @@ from app.core.language import normalise
 from app.core.release import Release
 from app.core.settings import Settings, signing_secret
 from app.core.visitor import Visitors
+from app.serving.accounts import Accounts
 from app.serving.features import Loaders, loaders
 from app.serving.loading import Readiness, Slot, Watcher
 from app.serving.metrics import Metrics
@@ -56,7 +57,9 @@ class Services:
         self.settings = settings
         self.brief = briefs.read()
         self.store = store or open_store(settings.database)
-        self.visitors = Visitors(signing_secret(settings))
+        secret = signing_secret(settings)
+        self.visitors = Visitors(secret)
+        self.accounts = Accounts(self.store, secret)
         self.metrics = Metrics()
         self._quota = Quota(settings.messages_per_minute)
         self._slots = {

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
+from app.core import fingerprints
 from app.core import release as releases
 from app.core.errors import AppError, InputError, NotFound, nearest
 from app.core.files import read_json, release_dir, sha256_file, var_dir, writable, write_text
@@ -32,7 +33,7 @@ from app.core.release import (
 )
 from deploy.card import model_card
 from deploy.parity import engines
-from eval.report import REPORT, Loaded, current_code, read
+from eval.report import PAGE, REPORT, Loaded, current_code, read
 
 GATE = "gate.json"
 ADAPTER_FILES = (ADAPTER_FILE, "adapter_config.json")
@@ -123,7 +124,7 @@ def _build(run: Path, loaded: Loaded, gate: Path, feature: str, folder: Path) ->
     folder.mkdir()
     for name, report in {**_more_reports(run, loaded), feature: loaded}.items():
         shutil.copytree(report.folder, folder / "reports" / name, ignore=_only_the_report)
-    for name in (GATE, "compare.json"):
+    for name in (GATE, "gate.html", "compare.json", "compare.html"):
         if (gate.parent / name).is_file():
             shutil.copy2(gate.parent / name, folder / "reports" / name)
     record = _copy_adapter(run, loaded, folder)
@@ -142,7 +143,7 @@ def _more_reports(run: Path, loaded: Loaded) -> dict[str, Loaded]:
 
 def _only_the_report(folder: str, names: list[str]) -> set[str]:
     del folder
-    return {name for name in names if name not in (REPORT, "report.md", "samples.jsonl")}
+    return {name for name in names if name not in (REPORT, PAGE, "report.md", "samples.jsonl")}
 
 
 def _copy_adapter(run: Path, loaded: Loaded, folder: Path) -> dict[str, Any]:
@@ -159,6 +160,8 @@ def _copy_adapter(run: Path, loaded: Loaded, folder: Path) -> dict[str, Any]:
         )
     for name in ADAPTER_FILES:
         shutil.copy2(source / name, folder / name)
+    if (run / fingerprints.FILE).is_file():  # for evaluations, and for runs that go on from it
+        shutil.copy2(run / fingerprints.FILE, folder / fingerprints.FILE)
     return dict(read_json(run / "run.json"))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from app.core import brief as briefs
+from app.core import fingerprints
 from app.core.errors import InputError
 from app.core.files import ROOT, release_dir, sha256_file, writable, write_text
 from app.core.release import Base
@@ -65,9 +66,12 @@ def _copy_product(folder: Path) -> None:
 
 
 def _not_served(folder: str, names: list[str]) -> set[str]:
-    """Samples of reports are evidence for us; the page needs none of them."""
+    """Samples and fingerprints are evidence for us; the page needs none of them."""
     del folder
-    return {name for name in names if name.startswith((".", "samples")) or name.endswith(".pyc")}
+    return {name for name in names if name.startswith((".", "samples")) or name.endswith(_UNUSED)}
+
+
+_UNUSED = (".pyc", fingerprints.FILE)
 
 
 def _copy_weights(base: Base, folder: Path) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.core.errors import guarded
+from app.core.errors import AppError, guarded
+from eval.bench import BENCHES, ROUNDS
 
 if TYPE_CHECKING:
+    from eval.cache import Cache
     from eval.harness import Evaluation, Plan
     from eval.task import Request, Task
 
@@ -47,9 +49,15 @@ def run(
     prompt: Annotated[str | None, typer.Option(help="Template for support's base model.")] = None,
     data: Annotated[str | None, typer.Option(help="Data reference, e.g. data:sst2#test.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many samples.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask again what an earlier run has finished.")
+    ] = False,
     out: Out = None,
 ) -> None:
-    """Evaluate; writes report.json, report.md and samples.jsonl with --out."""
+    """Evaluate; writes report.json, .md and .html and samples.jsonl with --out.
+
+    Finished samples are kept: after Ctrl-C or a crash the same command goes on where it stopped.
+    """
     from app.core.files import writable
     from eval.task import Request
     from eval.tasks import task
@@ -58,8 +66,18 @@ def run(
     if out is not None:
         writable(out)  # before the work, not after it
     request = Request(data, model, adapter, system, prompt, limit)
+    failed = []
     for one in chosen:
-        _run(one, request, None if out is None else out / one.name if len(chosen) > 1 else out)
+        try:
+            _run(one, request, out / one.name if out and len(chosen) > 1 else out, fresh)
+        except AppError as error:
+            if len(chosen) == 1:
+                raise
+            failed.append(one.name)  # the other tasks may well run
+            typer.echo(f"error: {one.name}: {error.message}", err=True)
+    if failed:
+        typer.echo(f"not evaluated: {', '.join(failed)}", err=True)
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -69,17 +87,22 @@ def compare(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """What changed from B to A, sample by sample; writes compare.json beside A or to --out."""
-    from app.core.files import write_json
+    """What changed from B to A; writes compare.json and compare.html beside A or to --out."""
+    from app.core.files import write_json, write_text
     from eval.compare import compare as compared
-    from eval.compare import render
+    from eval.comparison_text import render, texts
     from eval.report import read
     from eval.tasks import task
+    from eval.verdicts import comparison_page
 
     first, second = read(a), read(b)
-    found = compared(task(first.report.task), first, second)
-    write_json((out or first.folder) / "compare.json", found.model_dump(exclude_none=True))
-    typer.echo(found.model_dump_json(exclude_none=True, indent=2) if as_json else render(found))
+    asked = task(first.report.task)
+    found = compared(asked, first, second)
+    folder, tree = out or first.folder, found.model_dump(exclude_none=True)
+    write_json(folder / "compare.json", tree)
+    write_text(folder / "compare.html", comparison_page(tree, first.report, second.report))
+    shown = render(found, texts(asked, found)) if not as_json else None
+    typer.echo(shown or found.model_dump_json(exclude_none=True, indent=2))
 
 
 @app.command()
@@ -90,42 +113,87 @@ def gate(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """May CANDIDATE replace BASELINE? Exit 0 ship, 1 block, 3 inconclusive; writes gate.json."""
-    from app.core.files import write_json
+    """May CANDIDATE replace BASELINE? Exit 0 ship, 1 block, 3 inconclusive; evidence: gate.json."""
+    from app.core.files import write_json, write_text
     from eval.gate import EXIT, judge
+    from eval.verdicts import gate_page
 
     evidence = judge(candidate, baseline, policy)
     folder = out or (candidate if candidate.is_dir() else candidate.parent)
-    write_json(folder / "gate.json", evidence.model_dump(exclude_none=True))
+    tree = evidence.model_dump(exclude_none=True)
+    write_json(folder / "gate.json", tree)
+    write_text(folder / "gate.html", gate_page(tree))
     shown = evidence.model_dump_json(exclude_none=True, indent=2) if as_json else evidence.sentence
     typer.echo(shown)
     raise typer.Exit(EXIT[evidence.verdict])
 
 
-def _run(task: Task, request: Request, out: Path | None) -> None:
-    from eval import markdown, uses
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of: {', '.join(BENCHES)}.")],
+    data: Annotated[str | None, typer.Option(help="Data reference; none: the bench's own.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many samples: a trial.")] = None,
+    rounds: Annotated[int, typer.Option(help="Runs of each arm that count.")] = ROUNDS,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Speed beside two peers, as the machine is and on AVX2; bench.json and bench.md with --out."""
+    from app.core.files import writable
+    from eval.bench import bench as bench_called
+    from eval.bench import launch, page
+    from eval.task import Request
+
+    asked = bench_called(name)
+    if out is not None:
+        writable(out)
+    record = launch.measure(asked, Request(data=data, limit=limit), rounds, _command())
+    if out is not None:
+        launch.write(out, record)
+    typer.echo(record.model_dump_json(indent=2) if as_json else page.render(record))
+
+
+def _run(task: Task, request: Request, out: Path | None, fresh: bool) -> None:
+    from eval import cache, markdown, uses
     from eval.harness import prepare
+    from eval.pages import write_page
     from eval.report import write
 
     plan = prepare(task, request)
-    found = _asked(plan)
+    kept = cache.of(plan, fresh)
+    found = _asked(plan, kept)
     report = write(out, found.report, found.rows) if out else found.report
+    if out:
+        write_page(out, task, report, found.rows)
+    kept.finish()
     uses.record(report)
     typer.echo(f"{task.name}: {report.provenance.system} on {report.provenance.data.ref}")
     typer.echo(markdown.summary(report))
     typer.echo(markdown.table(report.metrics) + "\n")
 
 
-def _asked(plan: Plan) -> Evaluation:
+def _asked(plan: Plan, kept: Cache) -> Evaluation:
+    """The evaluation, with progress on stderr; what ends it early says what is kept."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from eval.harness import run as run_plan
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        shown = bar.add_task(plan.task.name, total=len(plan.samples))
-        return run_plan(plan, _command(), lambda done: bar.advance(shown, done))
+    total, taken = len(plan.samples), len(kept)
+    if taken:
+        typer.echo(f"{taken} of {total} samples from the cache (--fresh asks them again)", err=True)
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            # The time left is reckoned from the samples that are asked now.
+            shown = bar.add_task(plan.task.name, total=total, completed=taken)
+            return run_plan(plan, _command(), lambda done: bar.advance(shown, done), kept)
+    except (KeyboardInterrupt, AppError):
+        if kept:
+            typer.echo(
+                f"{len(kept)} of {total} samples are kept: the same command goes on from there",
+                err=True,
+            )
+        raise
 
 
 def _command() -> str:

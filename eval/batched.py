@@ -64,6 +64,13 @@ def answers(chat: SupportChat, asked: Sequence[Asked]) -> list[Answer]:
     return _turns(chat, _Stand(model.name, said), asked)
 
 
+def prompt(chat: SupportChat, asked: Asked) -> Sequence[Message] | None:
+    """What `chat` would ask its model; None for a turn that needs none (small talk, Chinese)."""
+    noting = _Stand("noting")
+    _turns(chat, noting, [asked])
+    return noting.asked[0] if noting.asked else None
+
+
 def _turns(chat: SupportChat, model: ChatModel, asked: Sequence[Asked]) -> list[Answer]:
     stand_in = copy.copy(chat)
     stand_in.model = model

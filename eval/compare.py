@@ -3,16 +3,28 @@ samples."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import compress
+from typing import Any, NamedTuple, TypeVar
 
 from app.core.config import Strict
 from app.core.data import parse_ref
 from app.core.errors import InputError
 from eval.measure import DIGITS
-from eval.metrics.base import Context, Metric
+from eval.metrics.base import Context, Metric, clustered
+from eval.paired import holm
 from eval.report import Loaded
 from eval.samples import Row
-from eval.stats import CONFIDENCE, RESAMPLES, SEED, Difference, Units, difference
+from eval.stats import (
+    CONFIDENCE,
+    RESAMPLES,
+    SEED,
+    Difference,
+    Groups,
+    Units,
+    detectable,
+    difference,
+)
 from eval.task import Task
 
 
@@ -37,8 +49,19 @@ class Change(Strict):
     n: int
     p: float
     """Two-sided, not adjusted for several metrics."""
+    p_holm: float
+    """Adjusted for all metrics of the comparison, or all slices (Holm 1979)."""
     test: str
+    detectable: float | None = None
+    """The smallest true difference that this n shows at 5 % with a chance of 80 %."""
     higher_is_better: bool
+
+
+class SliceChange(Change):
+    """The primary metric in one part of a slice."""
+
+    slice: str
+    of: str
 
 
 class Flip(Strict):
@@ -49,6 +72,9 @@ class Flip(Strict):
     b: float
     text: str | None = None
     """Only for the demo data; other texts stay where they lie."""
+
+
+C = TypeVar("C", bound=Change)
 
 
 class Comparison(Strict):
@@ -63,6 +89,7 @@ class Comparison(Strict):
     """System of the first report."""
     b: str
     metrics: list[Change]
+    slices: list[SliceChange]
     primary: str
     flips: list[Flip]
     left_out: int
@@ -93,21 +120,29 @@ def pair(a: Loaded, b: Loaded) -> Pairs:
     return Pairs([first[i] for i in common], [second[i] for i in common], a.report.context)
 
 
-def units(metric: Metric, pairs: Pairs) -> tuple[Units, Units] | None:
-    """Rows of `metric` for a and b, pair by pair; None where it applies to no sample."""
-    a, b = metric.units(pairs.a, pairs.context), metric.units(pairs.b, pairs.context)
+def inside(pairs: Pairs, name: str, part: str) -> Pairs:
+    """The pairs of one part of a slice."""
+    kept = [row.slices.get(name) == part for row in pairs.a]
+    a, b = (list(compress(rows, kept)) for rows in (pairs.a, pairs.b))
+    return Pairs(a, b, pairs.context)
+
+
+def units(metric: Metric, pairs: Pairs) -> tuple[Units, Units, Groups | None] | None:
+    """Rows of `metric` for a and b, pair by pair, and their clusters; None where there are none."""
+    a, groups = clustered(metric, pairs.a, pairs.context)
+    b, _ = clustered(metric, pairs.b, pairs.context)
     if a.shape != b.shape:
         raise InputError(
             f"{metric.name} applies to {len(a)} samples of one report and {len(b)} of the other: "
             "evaluate both again with the same code"
         )
-    return (a, b) if len(a) else None
+    return (a, b, groups) if len(a) else None
 
 
 def compare(task: Task, a: Loaded, b: Loaded) -> Comparison:
     """Every metric's paired difference, a minus b, and the flips of the task's first metric."""
     pairs = pair(a, b)
-    changes = [_change(metric, pairs) for metric in task.metrics]
+    changes = _adjusted([_change(metric, pairs) for metric in task.metrics])
     primary = task.metrics[0].name
     return Comparison(
         task=task.name,
@@ -117,7 +152,8 @@ def compare(task: Task, a: Loaded, b: Loaded) -> Comparison:
         confidence=CONFIDENCE,
         a=a.report.provenance.system,
         b=b.report.provenance.system,
-        metrics=[change for change in changes if change is not None],
+        metrics=changes,
+        slices=_adjusted(list(_by_slice(task.metrics[0], pairs))),
         primary=primary,
         flips=_flips(task, pairs, primary, a.report.provenance.data.ref),
         left_out=len({*a.report.left_out, *b.report.left_out}),
@@ -143,8 +179,11 @@ def _change(metric: Metric, pairs: Pairs) -> Change | None:
     both = units(metric, pairs)
     if both is None:
         return None
-    a, b = both
-    found = difference(a, b, metric.of, seed=SEED, confidence=CONFIDENCE, resamples=RESAMPLES)
+    a, b, groups = both
+    found = difference(
+        a, b, metric.of, seed=SEED, confidence=CONFIDENCE, resamples=RESAMPLES, scale=metric.scale,
+        groups=groups,
+    )  # fmt: skip
     return Change(
         name=metric.name,
         a=round(float(metric.of(a)), DIGITS),
@@ -154,6 +193,25 @@ def _change(metric: Metric, pairs: Pairs) -> Change | None:
     )
 
 
+def _by_slice(metric: Metric, pairs: Pairs) -> Iterator[SliceChange | None]:
+    """The metric in each part of each slice that has several."""
+    for name in sorted({name for row in pairs.a for name in row.slices}):
+        parts = sorted({row.slices[name] for row in pairs.a if name in row.slices})
+        for part in parts if len(parts) > 1 else []:
+            found = _change(metric, inside(pairs, name, part))
+            yield SliceChange(slice=name, of=part, **found.model_dump()) if found else None
+
+
+def _adjusted(changes: Sequence[C | None]) -> list[C]:
+    """The changes there are, with p adjusted for all of them."""
+    kept = [change for change in changes if change is not None]
+    adjusted = holm([change.p for change in kept])
+    return [
+        change.model_copy(update={"p_holm": float(f"{p:.3g}")})
+        for change, p in zip(kept, adjusted, strict=True)
+    ]
+
+
 def _rounded(found: Difference) -> dict[str, Any]:
     return {
         "difference": round(found.value, DIGITS),
@@ -161,6 +219,8 @@ def _rounded(found: Difference) -> dict[str, Any]:
         "high": round(found.high, DIGITS),
         "n": found.n,
         "p": float(f"{found.p:.3g}"),
+        "p_holm": float(f"{found.p:.3g}"),
+        "detectable": round(detectable(found.error), DIGITS) if found.error else None,
         "test": found.test,
     }
 
@@ -179,44 +239,3 @@ def _flips(task: Task, pairs: Pairs, score: str, ref: str) -> list[Flip]:
         Flip(id=one.id, a=one.scores[score], b=two.scores[score], text=texts.get(one.id))
         for one, two in changed
     ]
-
-
-def render(found: Comparison) -> str:
-    """The comparison for a terminal or a page, in Markdown."""
-    lines = [
-        f"# {found.task}: {found.a} (a) against {found.b} (b) on {found.data}",
-        "",
-        f"n = {found.n}, seed {found.seed}, paired; intervals of {found.confidence:.0%} on a - b; "
-        "p two-sided, not adjusted for several metrics.",
-        *([f"{found.left_out} samples overlap training data: left out."] if found.left_out else []),
-        "",
-        "| metric | a | b | a - b | 95 % interval | p | test | n |",
-        "|---|---|---|---|---|---|---|---|",
-        *(_line(change) for change in found.metrics),
-        "",
-        *_flip_lines(found),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _line(c: Change) -> str:
-    name = c.name if c.higher_is_better else f"{c.name} (lower is better)"
-    return (
-        f"| {name} | {c.a:.3f} | {c.b:.3f} | {c.difference:+.3f} | {c.low:+.3f} to {c.high:+.3f} "
-        f"| {_p(c.p)} | {c.test} | {c.n} |"
-    )
-
-
-def _p(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
-
-
-def _flip_lines(found: Comparison) -> list[str]:
-    better = sum(flip.a > flip.b for flip in found.flips)
-    worse = len(found.flips) - better
-    lines = [f"{found.primary}: {better} samples better in a, {worse} worse."]
-    lines += [
-        f"- {flip.id}: {flip.b:.2f} -> {flip.a:.2f}" + (f"  {flip.text}" if flip.text else "")
-        for flip in found.flips
-    ]
-    return lines

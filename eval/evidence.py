@@ -7,6 +7,7 @@ from typing import Any, Literal
 from app.core.config import Strict
 from app.core.provenance import now, versions
 from eval import uses
+from eval.guards import Guard
 from eval.policy import Rule
 from eval.report import Loaded
 
@@ -46,6 +47,8 @@ class Evidence(Strict):
     low: float | None = None
     high: float | None = None
     n_needed: int | None = None
+    guards: list[Guard] | None = None
+    """Secondary metrics and protected slices; one that is harmed blocks."""
     rule: Rule | None = None
     candidate: Side | None = None
     baseline: Side | None = None

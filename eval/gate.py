@@ -12,7 +12,14 @@ The rule, on the primary metric (turned so that higher is better), over pairs of
 ship is asked first: a small loss within the margin ships. Block at 0 and not at -margin, since
 what surely loses and cannot show that it loses less than the margin should not be waited for. Each
 error is at most alpha: shipping what is worse by the margin, blocking an equal under
-non-inferiority.
+non-inferiority (with guard_alpha more for the guards; tests/prove.py simulates the whole).
+
+Beside it stand the guards (eval.guards): a secondary metric or protected slice that is shown to be
+harmed blocks, whatever the primary metric says. A test set that too many systems were tried on no
+longer ships anything: its questions have been learnt by choosing.
+
+The bounds are Tango's score bounds where the metric is a share of independent samples right or
+wrong, else those of the BCa bootstrap, over clusters where samples have them.
 
 Where the candidate is the baseline itself (same weights, prompt, settings, options and samples),
 d is 0 by construction and nothing is estimated. Refusals come before any number: see `refusals`.
@@ -24,14 +31,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.core.errors import InputError, Mismatch
-from eval import evidence
-from eval.compare import pair, units
+from eval import engines, evidence, uses
+from eval.compare import Pairs, pair, units
 from eval.evidence import Evidence, Verdict
+from eval.guards import Guard, guards
+from eval.metrics.base import Metric
+from eval.paired import binary, discordant, tango
 from eval.policy import Rule
 from eval.policy import rule as rule_for
 from eval.refusals import refusals
 from eval.report import Loaded, read
-from eval.stats import difference, n_needed
+from eval.stats import Groups, Units, difference, n_needed
 from eval.task import Task
 from eval.tasks import task as task_named
 
@@ -62,21 +72,63 @@ def judge(candidate: Path, baseline: Path, policy: Path | None = None) -> Eviden
 
 def gate(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Evidence:
     """The verdict with its evidence. Raises InputError for reports that cannot be paired."""
-    refused = refusals(task, candidate, rule.max_overlap)
+    refused = refusals(task, candidate, baseline, rule)
     if refused:
         sentence = "Block: the candidate's report is refused. " + " ".join(refused)
         return evidence.collect(candidate, baseline, rule, "block", sentence, refused=refused)
-    bounds = _bounds(task, candidate, baseline, rule)
-    verdict = decide(bounds, rule)
-    needed = _needed(bounds, rule) if verdict == "inconclusive" else None
-    sentence = _sentence(verdict, bounds, rule, needed)
-    if _same_system(candidate, baseline):
+    same = _same_system(candidate, baseline)
+    judged = judged_pairs(task, pair(candidate, baseline), rule, same=same)
+    verdict, sentence = judged.verdict, judged.sentence
+    systems = uses.count(candidate.report.provenance.data.sha256)[1]
+    if same:
         sentence += " The candidate is the baseline itself."
+    elif verdict == "ship" and systems > rule.max_systems:
+        verdict, sentence = "inconclusive", _used_up(systems, rule)
+    bounds = judged.bounds
     return evidence.collect(
         candidate, baseline, rule, verdict, sentence, refused=[],
         n=bounds.n, difference=round(bounds.value, 6), low=round(bounds.low, 6),
-        high=round(bounds.high, 6), n_needed=needed,
+        high=round(bounds.high, 6), n_needed=judged.needed, guards=judged.guards,
     )  # fmt: skip
+
+
+class Judged(NamedTuple):
+    """What the pairs of samples say."""
+
+    verdict: Verdict
+    sentence: str
+    bounds: Bounds
+    needed: int | None
+    guards: list[Guard]
+
+
+def judged_pairs(task: Task, pairs: Pairs, rule: Rule, *, same: bool = False) -> Judged:
+    """Primary metric and guards together; `same`: the two are one system."""
+    bounds = _bounds(task, pairs, rule, same)
+    verdict = decide(bounds, rule)
+    needed = _needed(bounds, rule) if verdict == "inconclusive" else None
+    sentence = _sentence(verdict, bounds, rule, needed)
+    guarded = [] if same else guards(task, pairs, rule)
+    harmed = [guard for guard in guarded if guard.harmed]
+    if harmed and verdict != "block":
+        verdict, needed, sentence = "block", None, _harm(harmed, sentence)
+    return Judged(verdict, sentence, bounds, needed, guarded)
+
+
+def _harm(harmed: list[Guard], primary: str) -> str:
+    said = "; ".join(
+        f"{g.name} {g.difference:+.3f} over {g.n} samples, adjusted p {g.adjusted:.2g}"
+        for g in harmed
+    )
+    return f"Block: the candidate harms what the policy guards ({said}). Else: {primary}"
+
+
+def _used_up(systems: int, rule: Rule) -> str:
+    return (
+        f"Inconclusive: {systems} systems have been tried on this test set, more than the "
+        f"{rule.max_systems} of the policy, so that being best on it no longer shows a gain. "
+        "Collect new test samples."
+    )
 
 
 def decide(bounds: Bounds, rule: Rule) -> Verdict:
@@ -93,23 +145,39 @@ def _required(rule: Rule) -> float:
     return -rule.margin if rule.min_gain is None else rule.min_gain
 
 
-def _bounds(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> Bounds:
+def _bounds(task: Task, pairs: Pairs, rule: Rule, same: bool) -> Bounds:
     metric = task.metric(rule.metric)
-    both = units(metric, pair(candidate, baseline))
+    both = units(metric, pairs)
     if both is None:
         raise InputError(f"{metric.name} applies to no sample of these reports: nothing to judge")
-    if _same_system(candidate, baseline):
-        return Bounds(0.0, 0.0, 0.0, len(both[0]))
-    found = difference(
-        *both, metric.of, seed=rule.seed, confidence=1 - 2 * rule.alpha, resamples=rule.resamples
-    )
+    a, b, groups = both
+    if same:
+        return Bounds(0.0, 0.0, 0.0, len(a))
+    value, low, high = _difference(metric, a, b, groups, rule)
     if metric.higher_is_better:
-        return Bounds(found.value, found.low, found.high, found.n)
-    return Bounds(-found.value, -found.high, -found.low, found.n)
+        return Bounds(value, low, high, len(a))
+    return Bounds(-value, -high, -low, len(a))
+
+
+def _difference(
+    metric: Metric, a: Units, b: Units, groups: Groups | None, rule: Rule
+) -> tuple[float, float, float]:
+    """(value, low, high) of a - b."""
+    confidence = 1 - 2 * rule.alpha
+    if groups is None and binary(a, b, metric.of):
+        gained, lost = discordant(a, b)
+        return (gained - lost) / len(a), *tango(gained, lost, len(a), confidence)
+    found = difference(
+        a, b, metric.of, seed=rule.seed, confidence=confidence, resamples=rule.resamples,
+        scale=metric.scale, groups=groups,
+    )  # fmt: skip
+    return found.value, found.low, found.high
 
 
 def _same_system(candidate: Loaded, baseline: Loaded) -> bool:
     one, two = candidate.report.provenance, baseline.report.provenance
+    if not engines.fixed(one.model_dump()):
+        return False  # a model behind a server may be another one by now
     parts = ("model", "encoder", "prompt", "settings", "options", "code")
     same = all(getattr(one, part) == getattr(two, part) for part in parts)
     adapters = [(made.adapter or {}).get("sha256") for made in (one, two)]

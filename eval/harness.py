@@ -1,8 +1,9 @@
 """Run a task: ask the product each sample, score the outputs, make the report.
 
-A sample on which the product raises is counted and listed with the worst scores; it never ends the
-run. Samples that overlap the training data of the adapter under test are left out before anything
-is asked.
+A sample on which the product raises, or whose output cannot be scored, is counted and listed with
+the worst scores; it never ends the run. A product that is not there at all does (NotReady).
+Samples that overlap the training data of the adapter under test are left out before anything is
+asked. Finished samples are kept in a cache, where one is given, and not asked again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 
 from app.core import data as references
 from app.core import fingerprints, provenance
-from app.core.errors import AppError, InputError
+from app.core.errors import AppError, InputError, NotReady
+from eval.cache import Cache
 from eval.measure import by_slice, measure
 from eval.report import DataRecord, Provenance, Report
 from eval.samples import Row, Sample, row
@@ -69,17 +71,28 @@ def prepare(task: Task, request: Request) -> Plan:
     return Plan(task, request, ref, kept, overlapping, data, task.build(request, data))
 
 
-def run(plan: Plan, command: str = "", progress: Progress | None = None) -> Evaluation:
-    """Ask, score, measure. Raises InputError where every single sample failed."""
+def run(
+    plan: Plan, command: str = "", progress: Progress | None = None, cache: Cache | None = None
+) -> Evaluation:
+    """Ask, score, measure. The report is the same whether rows come from `cache` or not.
+
+    Batches are those of a run without cache, less what is finished. Raises InputError where every
+    single sample failed, NotReady where none can be answered any more.
+    """
     public = references.parse_ref(plan.ref).scheme != "demo"
     rows: list[Row] = []
     for start in range(0, len(plan.samples), plan.system.batch):
         batch = plan.samples[start : start + plan.system.batch]
-        outputs = _ask(plan.system, batch)
-        pairs = zip(batch, outputs, strict=True)
-        rows += [_row(plan.task, sample, output, public) for sample, output in pairs]
-        if progress is not None:
-            progress(len(batch))
+        done = cache.rows(batch) if cache is not None else {}
+        left = [sample for sample in batch if sample.id not in done]
+        outputs = zip(left, _ask(plan.system, left) if left else (), strict=True)
+        asked = [_row(plan.task, sample, output, public) for sample, output in outputs]
+        if cache is not None:
+            cache.add(asked)
+        done |= {row.id: row for row in asked}
+        rows += [done[sample.id] for sample in batch]
+        if progress is not None and left:
+            progress(len(left))
     failed = [r for r in rows if r.error]
     if len(failed) == len(rows):
         raise InputError(f"all {len(rows)} samples of {plan.ref} failed: {failed[0].error}")
@@ -93,6 +106,8 @@ def _ask(system: System, batch: Sequence[Sample]) -> list[Any]:
         if len(outputs) != len(batch):
             raise ValueError(f"{system.name}: {len(batch)} samples in, {len(outputs)} outputs")
         return outputs
+    except NotReady:
+        raise  # so would every other sample
     except Exception as error:
         # Whatever a sample does to the product is a result, not the end of the run.
         if len(batch) == 1:
@@ -101,9 +116,15 @@ def _ask(system: System, batch: Sequence[Sample]) -> list[Any]:
 
 
 def _row(task: Task, sample: Sample, output: Any, public: bool) -> Row:
-    if not isinstance(output, _Failed):
+    if isinstance(output, _Failed):
+        return _failed(task, sample, output.error, public)
+    try:
         return row(sample, task.score(sample, output), public=public)
-    error = output.error
+    except Exception as error:
+        return _failed(task, sample, error, public)
+
+
+def _failed(task: Task, sample: Sample, error: Exception, public: bool) -> Row:
     # A foreign exception's message may quote the sample; ours never do.
     told = not public or isinstance(error, AppError)
     reason = f"{type(error).__name__}: {error}"[:300] if told else type(error).__name__

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import FiniteFloat
 
 from app.core.config import Strict
-from eval.metrics.base import Context, Metric
+from eval.metrics.base import Context, Metric, clustered
 from eval.samples import Row
 from eval.stats import SEED, interval
 
@@ -63,10 +63,10 @@ def by_slice(
 
 
 def _value(metric: Metric, rows: Sequence[Row], context: Context, seed: int) -> Value | None:
-    units = metric.units(rows, context)
+    units, groups = clustered(metric, rows, context)
     if not len(units):
         return None
-    found = interval(units, metric.of, seed=seed)
+    found = interval(units, metric.of, seed=seed, scale=metric.scale, groups=groups)
     return Value(
         name=metric.name,
         value=round(found.value, DIGITS),

@@ -30,6 +30,10 @@ class TaskPolicy(Strict):
     """Required gain; none asks for non-inferiority alone."""
     min_n: int | None = Field(None, ge=1)
     """Fewer samples give no verdict but inconclusive."""
+    guards: tuple[str, ...] = ()
+    """Secondary metrics that must not be harmed."""
+    protected: tuple[str, ...] = ()
+    """Slices in each part of which the primary metric must not be harmed, e.g. language."""
 
 
 class Policy(Strict):
@@ -38,11 +42,17 @@ class Policy(Strict):
     seed: int = 17
     alpha: float = Field(0.05, gt=0, lt=0.5)
     """One-sided error of each bound."""
+    guard_alpha: float = Field(0.02, gt=0, lt=0.5)
+    """Chance that any guard of a task blocks a candidate that harms nothing."""
     power: float = Field(0.8, gt=0, lt=1)
     """Chance of a verdict at the n that is asked for."""
     resamples: int = Field(2000, ge=100)
     max_overlap: float = Field(0.01, ge=0, lt=1)
     """Above this share of test samples overlapping the training data the gate refuses."""
+    max_age_days: int = Field(90, ge=1)
+    """Older reports are refused."""
+    max_systems: int = Field(50, ge=1)
+    """After so many systems a test set is used up, and nothing more ships on it."""
     tasks: dict[str, TaskPolicy]
 
 
@@ -58,6 +68,11 @@ class Rule(Strict):
     power: float
     resamples: int
     max_overlap: float
+    guard_alpha: float = 0.02
+    guards: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    max_age_days: int = 90
+    max_systems: int = 50
 
 
 def rule(task: Task, path: Path | None = None) -> Rule:
@@ -78,7 +93,8 @@ def rule(task: Task, path: Path | None = None) -> Rule:
         raise ConfigError(
             f"{file}: tasks.{task.name} lacks {', '.join(missing)}; set it there or name a feature"
         )
-    _known_metric(task, merged["metric"], file)
+    for name in [merged["metric"], *merged.get("guards", [])]:
+        _known_metric(task, name, file)
     return Rule(**merged, **policy.model_dump(exclude={"tasks"}))
 
 

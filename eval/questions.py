@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from app.core.data import parse_ref
 from app.core.kinds import Query
 from app.core.messages import Message
 from eval.samples import Sample
@@ -21,10 +22,19 @@ class Originals:
         return list(dict.fromkeys(self._of.get(article, article) for article in articles))
 
 
-def sample(query: Query, originals: Originals) -> Sample:
-    """`query` with its gold articles, sliced by language and kind."""
+def samples(ref: str, queries: Iterable[Query], originals: Originals) -> list[Sample]:
+    """Queries with their gold articles, sliced by language and kind.
+
+    Public questions were written several from one document, so those on one document are a cluster;
+    the demo shop's were each written from a card of their own.
+    """
+    public = parse_ref(ref).scheme != "demo"
+    return [_sample(query, originals, query.topic if public else None) for query in queries]
+
+
+def _sample(query: Query, originals: Originals, cluster: str | None) -> Sample:
     slices = {"language": query.lang, "kind": query.kind}
-    return Sample(query.id, query.text, originals(query.gold), slices, query)
+    return Sample(query.id, query.text, originals(query.gold), slices, query, cluster or None)
 
 
 def history(asked: Sample) -> list[Message]:

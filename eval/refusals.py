@@ -3,25 +3,34 @@ hand."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
 from app.core.data import sha256_of
 from app.core.errors import AppError
-from app.core.files import ROOT, sha256_file
+from app.core.files import ROOT, read_json, sha256_file
 from app.core.release import ADAPTER_FILE
+from app.models.adapters import read_card
+from eval.policy import Rule
 from eval.prompts import identity
 from eval.report import Loaded
-from eval.task import Task
+from eval.task import Task, relative
 
 _AGAIN = "Evaluate the candidate again."
 
 
-def refusals(task: Task, candidate: Loaded, max_overlap: float) -> list[str]:
-    """Reasons in plain sentences; empty where the report holds."""
+def refusals(task: Task, candidate: Loaded, baseline: Loaded, rule: Rule) -> list[str]:
+    """Reasons in plain sentences; empty where the candidate's report holds and both are fresh."""
     reasons = (
         _code(task, candidate),
         _data(candidate),
         _prompt(candidate),
         _adapter(candidate),
-        _overlap(candidate, max_overlap),
+        _overlap(candidate, rule.max_overlap),
+        _age("It", candidate, rule.max_age_days),
+        _age("The baseline's", baseline, rule.max_age_days),
     )
     return [reason for reason in reasons if reason]
 
@@ -64,11 +73,39 @@ def _adapter(candidate: Loaded) -> str | None:
     files = [ROOT / made["path"], *(place / ADAPTER_FILE for place in beside)]
     found = {sha256_file(file) for file in files if file.is_file()}
     if made["sha256"] in found:
-        return None
+        return _unlike_its_run(next(f for f in files if _is(f, made["sha256"])))
     if not found:
         return f"The adapter it is about is not at hand: no {made['path']}."
     others = ", ".join(sorted(sha[:12] for sha in found))
     return f"{made['path']} is not the adapter it is about (sha256 {others}). {_AGAIN}"
+
+
+def _is(file: Path, sha256: str) -> bool:
+    return file.is_file() and sha256_file(file) == sha256
+
+
+def _unlike_its_run(file: Path) -> str | None:
+    """Whether the adapter does nothing, or its run's labels were changed since it was saved."""
+    tensors = load_file(file)
+    updates = [tensor for name, tensor in tensors.items() if "lora_B" in name]
+    if updates and not any(tensor.any() for tensor in updates):
+        return f"{relative(file)} changes nothing: it is the base under an adapter's name."
+    card, run = read_card(file.parent), file.parent.parent / "run.json"
+    said = read_json(run).get("labels") if run.is_file() else card.labels
+    if said == card.labels:
+        return None
+    return (
+        f"{relative(run)} names the labels {said}, the adapter was trained with {card.labels}: "
+        "the label map was changed. Restore it."
+    )
+
+
+def _age(whose: str, loaded: Loaded, max_days: int) -> str | None:
+    made = datetime.fromisoformat(loaded.report.provenance.date)
+    days = (datetime.now(UTC) - made).days
+    if days <= max_days:
+        return None
+    return f"{whose} report is {days} days old, above the {max_days} allowed: evaluate again."
 
 
 def _overlap(candidate: Loaded, max_overlap: float) -> str | None:

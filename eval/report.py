@@ -23,6 +23,8 @@ from eval.measure import DIGITS, Slice, Value
 from eval.samples import Row
 
 REPORT, SAMPLES, MARKDOWN = "report.json", "samples.jsonl", "report.md"
+PAGE = "report.html"
+"""Made by eval.pages from the other three."""
 
 
 class DataRecord(Strict):

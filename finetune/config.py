@@ -58,6 +58,10 @@ class Data(Strict):
     """One more reference, `file:` what `python -m finetune feedback` wrote; joined to train."""
     dev: list[str] = Field(default_factory=list)
     """Data references; the best checkpoint on them is kept, the temperature is fitted on them."""
+    ratings: list[str] = Field(default_factory=list)
+    """References of texts that people rated (kind regression), trained on as two classes."""
+    min_rating: float = Field(0.8, gt=0)
+    """A text rated this far from 0 or further is positive or negative; others are left out."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our field name -> the file's column, e.g. {text: sentence}; for files only."""
     max_tokens: int = Field(128, ge=8)
@@ -73,7 +77,7 @@ class Data(Strict):
     @property
     def learnt_from(self) -> list[str]:
         """All training references, feedback last."""
-        return [*self.train, *([self.feedback] if self.feedback else [])]
+        return [*self.train, *self.ratings, *([self.feedback] if self.feedback else [])]
 
 
 class Optim(Strict):
@@ -85,6 +89,9 @@ class Optim(Strict):
     """Share of the steps in which the rate rises to `lr`."""
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float = Field(1.0, gt=0)
+    rdrop: float = Field(0.0, ge=0)
+    """classification: weight of R-Drop, which asks two passes with other dropout to agree (Liang et
+    al. 2021). It doubles the work of a step."""
 
 
 class Loop(Strict):

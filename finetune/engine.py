@@ -19,7 +19,7 @@ from app.models import adapters
 from app.models.dtype import device
 from finetune.callbacks import equip
 from finetune.config import TrainConfig, accumulation, named, stamp
-from finetune.job import Job, Order, data_record
+from finetune.job import Job, Order, data_record, learnt_before
 from finetune.launcher import Stop, check_processes, free_threads
 from finetune.runs import RunFolder, last_checkpoint, open_run
 from finetune.tasks import TASKS
@@ -61,7 +61,7 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
         job = TASKS[config.task](Order(config, run, accumulate))
         _describe(job, run, {"processes": state.num_processes, "accumulated": accumulate})
         _fit(job, run, stop, last_checkpoint(run) if resume else None)
-        _finish(job, run)
+        _finish(job, run, config)
         if main:
             _say(run)
 
@@ -111,12 +111,13 @@ def _fit(job: Job, run: RunFolder, stop: Stop, checkpoint: Path | None) -> None:
         raise SystemExit(128 + stop.signal)
 
 
-def _finish(job: Job, run: RunFolder) -> None:
+def _finish(job: Job, run: RunFolder, config: TrainConfig) -> None:
     """Measure, then write fingerprints, adapter and the last record, in this order."""
     measured = job.measure()
     if not job.trainer.is_world_process_zero():
         return
-    fingerprints.write(run.path / "fingerprints.bin", job.learnt)
+    before = learnt_before(config.adapter)
+    fingerprints.write(run.path / fingerprints.FILE, job.learnt, before)
     sha256 = _save_adapter(job, run)
     best = job.trainer.state.best_global_step
     run.update(**measured, best_step=best, adapter_sha256=sha256, finished_at=now(), finished=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.core import data
+from app.core import data, fingerprints
 from app.core.config import parse
 from app.core.errors import ConfigError
 from app.core.files import read_json, release_dir
@@ -84,6 +84,13 @@ def starting_card(adapter: Adapter, weights: Weights, prompt_version: str) -> ad
                 f"{saved[theirs]}: set adapter.{ours}={saved[theirs]}"
             )
     return card
+
+
+def learnt_before(adapter: Adapter) -> frozenset[int]:
+    """Fingerprints of what the adapter to go on from had learnt; empty where there is none."""
+    start = start_folder(adapter)
+    file = start / fingerprints.FILE if start else None
+    return fingerprints.read(file) if file and file.is_file() else frozenset()
 
 
 def data_record(refs: Sequence[str]) -> dict[str, str]:

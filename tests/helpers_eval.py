@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from app.core import data as references
-from eval import harness, report
+from eval import harness, report, samples
+from eval.harness import Evaluation, Plan
 from eval.metrics import accuracy, macro_f1
 from eval.report import Report
-from eval.samples import Sample, Scored
+from eval.samples import Row, Sample, Scored
 from eval.task import Data, Request, System, Task
 from eval.tasks import TASKS
 
@@ -81,3 +82,49 @@ def evaluated(task: Task, out: Path, **request: Any) -> Report:
     plan = harness.prepare(task, Request(**request))
     found = harness.run(plan)
     return report.write(out, found.report, found.rows)
+
+
+def prepared(task: str, **request: Any) -> Plan:
+    """A task of the registry, ready to run."""
+    return harness.prepare(TASKS[task], Request(**request))
+
+
+def run(task: str, **request: Any) -> Evaluation:
+    """A task of the registry, run."""
+    return harness.run(prepared(task, **request))
+
+
+def values(found: Evaluation) -> dict[str, float]:
+    """The metrics by name."""
+    return {metric.name: metric.value for metric in found.report.metrics}
+
+
+def rows_of(found: Evaluation) -> dict[str, Row]:
+    """The rows by id."""
+    return {row.id: row for row in found.rows}
+
+
+def write_lines(file: Path, rows: Sequence[dict[str, Any]]) -> str:
+    """Write jsonl; returns its data reference."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return f"file:{file}"
+
+
+def assert_failing_never_pays(plan: Plan) -> None:
+    """Were every sample a failure, no metric would be better than it is."""
+    task, asked = plan.task, plan.samples
+    answered = [task.score(s, o) for s, o in zip(asked, plan.system.predict(asked), strict=True)]
+    failed = [task.score(sample, None) for sample in asked]
+    for metric in task.metrics:
+        if metric.by_sample:
+            a, b = (metric.units(_rows(asked, side), {}) for side in (answered, failed))
+            assert a.shape == b.shape  # pairs stay pairs
+            if len(a) and metric.applies(a):
+                gain = float(metric.of(b) - metric.of(a))
+                assert (gain if metric.higher_is_better else -gain) <= 1e-9, metric.name
+
+
+def _rows(asked: Sequence[Sample], scored: Sequence[Scored]) -> list[Row]:
+    pairs = zip(asked, scored, strict=True)
+    return [samples.row(sample, said, public=False) for sample, said in pairs]

@@ -53,7 +53,7 @@ def test_list_names_every_task_with_metrics_and_data() -> None:
     assert "demo:reviews#test" in done.output
 
 
-def test_run_prints_numbers_with_intervals_and_writes_three_files(
+def test_run_prints_numbers_with_intervals_and_writes_four_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(monkeypatch, toy(wrong_on("s0")))
@@ -61,7 +61,7 @@ def test_run_prints_numbers_with_intervals_and_writes_three_files(
     assert done.exit_code == 0
     assert "| accuracy | 0.995 |" in done.output
     files = sorted(p.name for p in (folder / "new").iterdir())
-    assert files == ["report.json", "report.md", "samples.jsonl"]
+    assert files == ["report.html", "report.json", "report.md", "samples.jsonl"]
 
 
 def test_several_tasks_have_a_folder_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,32 +13,23 @@ from app.core.files import sha256_file, write_json
 from app.core.release import ADAPTER_FILE, Calibration, Engine, Release
 from app.sentiment.classifier import PROMPT_VERSION, Prediction, ScriptedSentiment
 from app.support.chat import Answer, Citation
-from eval import harness, samples
-from eval.harness import Evaluation
-from eval.samples import Row, Sample
-from eval.task import Request
+from eval.samples import Sample
 from eval.tasks import TASKS
 from eval.tasks.support import Turn
+from tests.helpers_eval import (
+    assert_failing_never_pays,
+    prepared,
+    rows_of,
+    run,
+    values,
+    write_lines,
+)
+
+WITHOUT_WEIGHTS = ("sentiment", "retrieval", "support", "recommend", "safety")
+"""Tasks on demo data whose scripted system needs no weights; the others have tests of their own."""
 
 
-def run(task: str, **request: Any) -> Evaluation:
-    return harness.run(harness.prepare(TASKS[task], Request(**request)))
-
-
-def values(found: Evaluation) -> dict[str, float]:
-    return {metric.name: metric.value for metric in found.report.metrics}
-
-
-def rows_of(found: Evaluation) -> dict[str, Row]:
-    return {row.id: row for row in found.rows}
-
-
-def write_lines(file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", WITHOUT_WEIGHTS)
 def test_every_task_runs_on_its_demo_data_without_weights(name: str) -> None:
     found = run(name, model="scripted", limit=12)
     assert found.report.n == 12
@@ -49,28 +38,9 @@ def test_every_task_runs_on_its_demo_data_without_weights(name: str) -> None:
     assert all(0 <= value <= 1 for value in values(found).values())
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", WITHOUT_WEIGHTS)
 def test_a_failure_is_never_better_than_any_answer(name: str) -> None:
-    task = TASKS[name]
-    plan = harness.prepare(task, Request(model="scripted", limit=20))
-    answered = [task.score(s, o) for s, o in zip(plan.samples, ask(plan), strict=True)]
-    failed = [task.score(sample, None) for sample in plan.samples]
-    for metric in task.metrics:
-        if metric.by_sample:
-            a, b = (metric.units(as_rows(plan, side), {}) for side in (answered, failed))
-            assert a.shape == b.shape  # pairs stay pairs
-            if len(a):
-                gain = float(metric.of(b) - metric.of(a))
-                assert (gain if metric.higher_is_better else -gain) <= 1e-9, metric.name
-
-
-def ask(plan: harness.Plan) -> list[Any]:
-    return list(plan.system.predict(plan.samples))
-
-
-def as_rows(plan: harness.Plan, scored: Sequence[Any]) -> list[Row]:
-    pairs = zip(plan.samples, scored, strict=True)
-    return [samples.row(sample, said, public=False) for sample, said in pairs]
+    assert_failing_never_pays(prepared(name, model="scripted", limit=20))
 
 
 def test_the_code_of_a_task_covers_the_product_it_calls() -> None:
@@ -96,6 +66,25 @@ def test_sentiment_asks_the_classifier_and_keeps_its_labels(tmp_path: Path) -> N
     assert values(found)["accuracy"] == pytest.approx(
         sum(p.label == "positive" for p in said) / 3, abs=1e-6
     )
+
+
+def test_the_base_of_sentiment_learns_a_head_from_the_train_split_alone(tmp_path: Path) -> None:
+    words = {"positive": "warm lovely", "negative": "stale dull"}
+    rows = [
+        {"text": f"{said} tea number {i}", "label": label, "split": split}
+        for split, n in (("train", 20), ("test", 8))
+        for label, said in words.items()
+        for i in range(n)
+    ]
+    write_lines(tmp_path / "rows.jsonl", rows)
+    found = run(
+        "sentiment", system="base", model="scripted", data=f"file:{tmp_path}/rows.jsonl#test"
+    )
+    assert values(found)["accuracy"] == 1.0
+    made = found.report.provenance
+    assert (made.system, found.report.n) == ("base", 16)
+    assert "logistic regression on file:" in made.settings["head"]
+    assert made.settings["head"].endswith("#train")
 
 
 def test_sentiment_is_sliced_by_language_and_length(tmp_path: Path) -> None:
@@ -246,6 +235,8 @@ def test_a_right_answer_with_its_article(shop: str) -> None:
     assert scores(shop, "q1", answer("It costs €4.90.", "cost")) == {
         "unanswerable": 0, "declined": 0, "answered": 1, "gold_fact_recall": 1,
         "cited": 1, "gold_articles": 1, "cited_gold": 1, "unsupported": 0, "wrong_unhedged": 0,
+        "unsupported_numbers": 0, "unsupported_dates": 0, "unsupported_names": 0,
+        "said": 0, "kept": 0,
     }  # fmt: skip
 
 

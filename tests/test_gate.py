@@ -7,16 +7,22 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from app.core import fingerprints
 from app.core.errors import ConfigError, InputError
+from app.core.files import read_json, sha256_file, write_json
 from app.core.prompt import DEFAULT
+from app.core.release import Base
+from app.models.adapters import Card
 from eval import prompts, runs
 from eval import report as reports
-from eval.compare import Comparison, compare, render
+from eval.compare import Comparison, compare, pair
+from eval.comparison_text import render, texts
 from eval.evidence import Evidence
-from eval.gate import Bounds, decide, judge
+from eval.gate import Bounds, decide, gate, judge
 from eval.policy import Rule, rule
 from eval.report import Report
 from eval.tasks import TASKS
@@ -87,6 +93,29 @@ def test_the_rendered_comparison_has_the_numbers_and_the_flips(bench: Bench) -> 
     assert "| accuracy | 1.000 | 0.990 | +0.010 |" in text
     assert "accuracy: 2 samples better in a, 0 worse." in text
     assert "- s7: 0.00 -> 1.00" in text
+
+
+def test_several_metrics_and_slices_are_adjusted_and_say_what_they_could_show(
+    bench: Bench,
+) -> None:
+    found = compared(bench.report("a"), bench.report("b", *ids(0, 12)))
+    accuracy, macro = found.metrics
+    assert accuracy.p_holm >= accuracy.p
+    assert accuracy.p_holm == pytest.approx(min(1, 2 * min(accuracy.p, macro.p)), rel=0.02)
+    # Standard error sqrt(0.06 * 0.94 / 200) = 0.0168; 2.8 of them can be shown.
+    assert accuracy.detectable == pytest.approx(2.8016 * 0.0168, rel=0.05)
+    assert [(s.slice, s.of, s.n) for s in found.slices] == [
+        ("letter", "a", N // 2), ("letter", "b", N // 2),
+    ]  # fmt: skip
+
+
+def test_flips_of_other_peoples_data_show_their_text_where_the_data_lies(bench: Bench) -> None:
+    found = compared(bench.report("a"), bench.report("b", "s7"))
+    joined = texts(TASKS["toy"], found)
+    assert joined == {"s7": "b text 7"}
+    assert "- s7: 0.00 -> 1.00  b text 7" in render(found, joined)
+    gone = found.model_copy(update={"data": "file:gone.jsonl"})
+    assert texts(TASKS["toy"], gone) == {}
 
 
 def test_a_report_against_itself_differs_nowhere(bench: Bench) -> None:
@@ -228,7 +257,7 @@ def test_another_system_with_the_same_answers_is_still_a_sample_of_them(bench: B
     bench.write_policy("margin: 0.001, min_n: 100")
     found = bench.gate(bench.report("a", "s1"), bench.report("b", "s1"))
     assert found.verdict == "inconclusive"
-    assert found.low == pytest.approx(-(1 - 0.05 ** (1 / N)), abs=1e-5)
+    assert found.low == pytest.approx(-(1.64485**2) / (N + 1.64485**2), abs=1e-4)  # Tango
 
 
 def test_evidence_pins_both_reports_and_the_rule(bench: Bench) -> None:
@@ -287,28 +316,54 @@ def test_the_prompt_of_this_code_is_believed(bench: Bench) -> None:
     assert bench.gate(a, bench.report("b")).verdict == "ship"
 
 
-def with_adapter(bench: Bench, content: bytes) -> tuple[Path, Path]:
-    """A report in a run folder, and its adapter's file."""
-    file = bench.folder / "a" / "adapter" / "adapter_model.safetensors"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(content)
+def with_adapter(bench: Bench, update: float = 0.5) -> tuple[Path, Path]:
+    """A report in a run folder with run.json, and its adapter's file."""
+    folder = bench.folder / "a" / "adapter"
+    folder.mkdir(parents=True)
+    config, file = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    config.write_text("{}")
+    base = Base(ref="org/base", source="folder", file="model.safetensors", sha256="a" * 64)
+    card = Card(
+        kind="classifier", base=base, prompt_version="sentiment/1", labels=["negative", "positive"],
+        config_sha256=sha256_file(config),
+    )  # fmt: skip
+    weights = {"q.lora_A.weight": np.ones((2, 3)), "q.lora_B.weight": np.full((3, 2), update)}
+    save_file(weights, file, {"frontdesk": card.model_dump_json()})
+    run = {"labels": card.labels, "adapter_sha256": sha256_file(file)}
+    write_json(bench.folder / "a" / "run.json", run)
     return bench.report("a", identity={"adapter": runs.adapter(file.parent)}), file
 
 
 def test_an_adapter_as_it_was_is_believed(bench: Bench) -> None:
-    a, _ = with_adapter(bench, b"weights")
+    a, _ = with_adapter(bench)
     assert bench.gate(a, bench.report("b")).verdict == "ship"
 
 
+def test_the_base_under_an_adapters_name_is_refused(bench: Bench) -> None:
+    a, _ = with_adapter(bench, update=0.0)
+    found = bench.gate(a, bench.report("b"))
+    assert found.verdict == "block"
+    assert "it is the base under an adapter's name" in found.refused[0]
+
+
+def test_a_swapped_label_map_is_refused(bench: Bench) -> None:
+    a, _ = with_adapter(bench)
+    run = read_json(a / "run.json")
+    write_json(a / "run.json", {**run, "labels": ["positive", "negative"]})
+    found = bench.gate(a, bench.report("b"))
+    assert found.verdict == "block"
+    assert "the label map was changed" in found.refused[0]
+
+
 def test_a_corrupted_adapter_is_refused(bench: Bench) -> None:
-    a, file = with_adapter(bench, b"weights")
-    file.write_bytes(b"weightz")
+    a, file = with_adapter(bench)
+    file.write_bytes(file.read_bytes()[:-1] + b"z")
     found = bench.gate(a, bench.report("b"))
     assert "is not the adapter it is about" in found.refused[0]
 
 
 def test_an_adapter_that_is_gone_is_refused(bench: Bench) -> None:
-    a, file = with_adapter(bench, b"weights")
+    a, file = with_adapter(bench)
     file.unlink()
     assert "not at hand" in bench.gate(a, bench.report("b")).refused[0]
 
@@ -335,6 +390,71 @@ def test_a_report_edited_by_hand_is_refused(bench: Bench, which: str) -> None:
     assert "was changed after it was written" in found.refused[0]
 
 
+def test_an_old_report_is_refused_whichever_it_is(bench: Bench) -> None:
+    a, b = bench.report("a"), bench.report("b")
+    bench.write_policy("margin: 0.10, min_n: 100", top="max_age_days: 30\n")
+    for old, young, whose in ((a, b, "It report"), (b, a, "The baseline's report")):
+        loaded = reports.read(old)
+        made = loaded.report.provenance.model_copy(update={"date": "2020-01-01T00:00:00Z"})
+        aged = loaded._replace(report=loaded.report.model_copy(update={"provenance": made}))
+        pairs = (aged, reports.read(young)) if old is a else (reports.read(young), aged)
+        found = gate(TASKS["toy"], *pairs, rule(TASKS["toy"], bench.policy))
+        assert found.verdict == "block"
+        assert "days old, above the 30 allowed" in found.refused[0], whose
+
+
+# guards
+
+
+def guarded(bench: Bench, *wrong: str, b_wrong: tuple[str, ...] = ()) -> Evidence:
+    bench.write_policy(
+        "margin: 0.10, min_n: 100, guards: [macro_f1], protected: [letter]",
+        top="guard_alpha: 0.05\n",
+    )
+    return bench.gate(bench.report("a", *wrong), bench.report("b", *b_wrong))
+
+
+def test_a_harmed_slice_blocks_what_the_primary_metric_would_ship(bench: Bench) -> None:
+    lost = [f"s{i}" for i in range(16) if i % 4 < 2]  # these have the letter a
+    found = guarded(bench, *lost)
+    assert found.verdict == "block"
+    assert found.sentence.startswith("Block: the candidate harms what the policy guards")
+    assert "accuracy on letter a" in found.sentence
+    assert found.low is not None
+    assert found.low > -0.10  # by the primary metric alone it ships
+
+
+def test_guards_that_nothing_harms_say_so_and_let_it_ship(bench: Bench) -> None:
+    found = guarded(bench, "s1", b_wrong=("s2", "s3"))
+    assert found.verdict == "ship"
+    names = [guard.name for guard in found.guards or []]
+    assert names == ["macro_f1", "accuracy on letter a", "accuracy on letter b"]
+    assert not any(guard.harmed for guard in found.guards or [])
+
+
+def test_a_guard_that_gains_ships_nothing(bench: Bench) -> None:
+    bench.write_policy("margin: 0.10, min_gain: 0.2, min_n: 100, protected: [letter]")
+    gains = bench.gate(bench.report("a"), bench.report("b", *ids(0, 20)))
+    assert gains.verdict == "block"  # a gain of 0.1 where 0.2 are asked for, in every slice too
+
+
+def test_a_protected_slice_that_is_not_there_lists_those_that_are(bench: Bench) -> None:
+    bench.write_policy("margin: 0.10, min_n: 100, protected: [colour]")
+    with pytest.raises(InputError, match=r"protects the slice 'colour'.*they have: letter"):
+        bench.gate(bench.report("a"), bench.report("b", "s1"))
+
+
+def test_a_test_set_that_many_systems_were_tried_on_ships_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = bench.report("a"), bench.report("b", "s1")
+    monkeypatch.setattr("eval.uses.count", lambda _: (90, 51))
+    found = bench.gate(a, b)
+    assert found.verdict == "inconclusive"
+    assert "51 systems have been tried on this test set" in found.sentence
+    assert bench.gate(a, a).verdict == "ship"  # what is served may go on being served
+
+
 # the policy
 
 
@@ -354,7 +474,7 @@ def test_lower_is_better_turns_the_difference(bench: Bench) -> None:
 
     task = replace(toy(wrong_on()), metrics=(replace(METRIC, higher_is_better=False),))
     a, b = (reports.read(bench.report(n, *w)) for n, w in (("a", ids(0, 20)), ("b", ())))
-    found = _bounds(task, a, b, RULE)
+    found = _bounds(task, pair(a, b), RULE, same=False)
     assert found.value == pytest.approx(0.1)  # accuracy fell by 0.1, which is a gain here
     assert found.low > 0
 
@@ -363,6 +483,7 @@ def test_lower_is_better_turns_the_difference(bench: Bench) -> None:
     ("own", "metric", "top", "message"),
     [
         ("margin: 0.1, min_n: 9", "acuracy", "", "no metric 'acuracy'. Did you mean 'accuracy'"),
+        ("margin: 0.1, min_n: 9, guards: [f2]", "accuracy", "", "no metric 'f2'"),
         ("margin: 0.1, min_n: 9, marginn: 3", "accuracy", "", "unknown key 'tasks.toy.marginn'"),
         ("margin: 2, min_n: 9", "accuracy", "", "less than 1"),
         ("min_n: 9", "accuracy", "", "tasks.toy lacks margin"),
@@ -391,8 +512,15 @@ def test_a_gate_over_reports_without_the_metric_is_bad_input(bench: Bench) -> No
     def gone(report: Report) -> Report:
         return report.model_copy(update={"metrics": report.metrics[1:]})
 
-    from eval.gate import gate
-
     first, second = reports.read(a), reports.read(b)
     with pytest.raises(InputError, match="has no metric 'accuracy'; it has: macro_f1"):
         gate(TASKS["toy"], first._replace(report=gone(first.report)), second, RULE)
+
+
+def test_a_model_behind_a_server_is_never_known_to_be_the_same(bench: Bench) -> None:
+    behind = {"model": {"ref": "openai:http://host/v1#m", "source": "server"}}
+    a = bench.report("a", "s1", identity=behind)
+    found = bench.gate(a, a)
+    assert "The candidate is the baseline itself" not in found.sentence
+    assert found.low is not None
+    assert found.low < 0

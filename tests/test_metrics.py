@@ -27,7 +27,7 @@ from eval.metrics import (
     unsupported,
     wrong_unhedged,
 )
-from eval.metrics.base import Metric, columns, ratio
+from eval.metrics.base import Metric, clustered, columns, ratio
 from eval.samples import Row
 from eval.tasks import TASKS
 
@@ -178,7 +178,7 @@ def test_ranking_metrics_agree_with_ranx() -> None:
     from ranx import Qrels, Run, evaluate
 
     draw = np.random.default_rng(7)
-    qrels, run, ours = {}, {}, {name: [] for name in ("mrr", "ndcg@10", "recall@5", "recall@20")}
+    qrels, run, ours = {}, {}, {name: [] for name in ("mrr", "ndcg@10", "recall@1", "recall@5")}
     for query in range(40):
         ranked = [f"d{i}" for i in draw.permutation(40)[:30]]
         gold = {f"d{i}" for i in draw.choice(40, size=int(draw.integers(1, 6)), replace=False)}
@@ -187,7 +187,7 @@ def test_ranking_metrics_agree_with_ranx() -> None:
         ours["mrr"].append(mrr.reciprocal_rank(ranked, gold))
         ours["ndcg@10"].append(ndcg.ndcg(ranked, gold))
         ours["recall@5"].append(recall.recall(ranked, gold, 5))
-        ours["recall@20"].append(recall.recall(ranked, gold, 20))
+        ours["recall@1"].append(recall.recall(ranked, gold, 1))
     theirs = evaluate(Qrels(qrels), Run(run), list(ours))
     for name, scores in ours.items():
         assert np.mean(scores) == pytest.approx(theirs[name], abs=1e-9), name
@@ -294,8 +294,21 @@ def test_declining_everything_has_full_recall_and_the_precision_of_chance() -> N
 
 def test_refusal_applies_only_where_both_kinds_are_asked() -> None:
     rows = [row(unanswerable=0, declined=1), row(unanswerable=0, declined=0)]
-    assert len(refusal.F1.units(rows, {})) == 0
-    assert len(refusal.F1.units([*rows, row(unanswerable=1, declined=1)], {})) == 3
+    assert len(clustered(refusal.F1, rows, {})[0]) == 0
+    assert len(clustered(refusal.F1, [*rows, row(unanswerable=1, declined=1)], {})[0]) == 3
+
+
+def test_a_cluster_of_one_kind_counts_where_the_whole_set_has_both() -> None:
+    kinds = [("a", 0, 0), ("a", 0, 1), ("b", 1, 1), ("b", 1, 0)]
+    rows = [
+        row(unanswerable=u, declined=d).model_copy(update={"id": f"{n}", "cluster": cluster})
+        for n, (cluster, u, d) in enumerate(kinds)
+    ]
+    units, groups = clustered(refusal.F1, rows, {})
+    assert units.tolist() == [[0, 0], [0, 1], [1, 1], [1, 0]]
+    assert groups is not None
+    assert groups.tolist() == [0, 0, 1, 1]
+    assert len(clustered(refusal.F1, rows[:2], {})[0]) == 0
 
 
 # answers
@@ -347,23 +360,35 @@ SOURCE = "Delivery to the UK takes 4–6 working days and costs €7.50. Ask Mar
 
 
 @pytest.mark.parametrize(
-    ("answer", "lacking"),
+    ("answer", "kind", "lacking"),
     [
-        ("It costs €7.50.", []),
-        ("It takes 4-6 working days.", []),
-        ("It takes 4 to 6 working days.", []),
-        ("It costs €17.50.", ["17.50"]),
-        ("It costs 7,50.", ["7,50"]),
-        ("Ask before Monday.", ["Monday"]),
-        ("Please ask Maren.", []),
-        ("Please ask Greta.", ["Greta"]),
-        ("Greta knows.", []),  # a sentence's first word says nothing about names
-        ("We will see to it.", []),
-        ("运费17欧元", ["17"]),
+        ("It costs €7.50.", "", []),
+        ("It takes 4-6 working days.", "", []),
+        ("It takes 4 to 6 working days.", "", []),
+        ("It costs €17.50.", "numbers", ["17.50"]),
+        ("It costs 7,50.", "numbers", ["7,50"]),
+        ("Ask before Monday.", "dates", ["Monday"]),
+        ("It starts in december.", "dates", ["december"]),
+        ("Please ask Maren.", "", []),
+        ("Please ask Greta.", "names", ["Greta"]),
+        ("Greta knows.", "", []),  # a sentence's first word says nothing about names
+        ("We will see to it.", "", []),
+        ("运费17欧元", "numbers", ["17"]),
     ],
 )
-def test_a_statement_is_unsupported_where_no_source_has_it(answer: str, lacking: list[str]) -> None:
-    assert unsupported.unsupported(answer, [SOURCE]) == lacking
+def test_a_statement_is_unsupported_where_no_source_has_it(
+    answer: str, kind: str, lacking: list[str]
+) -> None:
+    found = unsupported.unsupported(answer, [SOURCE])
+    assert {k: said for k, said in found.items() if said} == ({kind: lacking} if kind else {})
+
+
+def test_an_answer_may_be_unsupported_in_several_ways() -> None:
+    found = unsupported.scores("On Monday, ask Greta for 9 of them.", [SOURCE])
+    assert found == {
+        "unsupported": 1, "unsupported_numbers": 1, "unsupported_dates": 1, "unsupported_names": 1
+    }  # fmt: skip
+    assert unsupported.scores("", [SOURCE])["unsupported"] == 0
 
 
 def test_unsupported_rate_is_over_the_answers_given() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.core import data, fingerprints, kinds, language, records
+from app.core import data, fingerprints, kinds, language, public_sets, records
 from app.core.errors import InputError
-from app.core.files import atomic_path, write_text
+from app.core.files import atomic_path, read_json, write_text
 
 
 def test_csv_and_gzipped_jsonl_give_the_same_rows(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_another_split_has_another_hash() -> None:
 def test_squad_is_split_by_title() -> None:
     # Pinned: int(sha256(title), 16) mod 10.
     titles = ("Normans", "Oxygen", "Steam_engine")
-    assert [kinds.title_split(title) for title in titles] == ["train", "train", "test"]
+    assert [public_sets.title_split(title) for title in titles] == ["train", "train", "test"]
 
 
 @pytest.mark.realdata
@@ -158,3 +158,71 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_line_of_json_may_hold_what_others_take_for_a_line_end(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "one\u2028two\x85three"}\r\n{"text": "four"}\n', encoding="utf-8")
+    assert [row["text"] for row in records.read_rows(file)] == ["one\u2028two\x85three", "four"]
+
+
+def test_classes_on_the_hub_are_read_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    kind = datasets.Features({"text": datasets.Value("string"),
+                              "intent": datasets.ClassLabel(names=["track", "oos"])})  # fmt: skip
+    table = datasets.Dataset.from_dict(
+        {"text": ["where is it", "sing", "hm"], "intent": [0, 1, -1]}, features=kind
+    )
+    asked: list[object] = []
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda *a, split: asked.append((*a, split)) or table
+    )
+    monkeypatch.setenv("FRONTDESK_DATA", "/nowhere")
+    found = data.classification("data:clinc150#dev")
+    assert asked == [("clinc/clinc_oos", "plus", "validation")]
+    assert [(row.text, row.label) for row in found] == [("where is it", "track"), ("sing", "oos")]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"gold": "a"}, "expected a list of article ids in 'gold'"),
+        ({"gold": [1]}, r"expected a list of texts in 'gold', found \[1\]"),
+        ({"gold": ["a"], "facts": "30 days"}, "expected a list of texts in 'facts'"),
+        ({"gold": ["a"], "history": [{"who": "me"}]}, "history: messages.0"),
+        ({"gold": ["a", "ghost"]}, "gold names no document: ghost"),
+    ],
+)
+def test_damaged_questions_name_their_line(tmp_path: Path, row: object, message: str) -> None:
+    assert isinstance(row, dict)
+    write_text(tmp_path / "docs.jsonl", json.dumps({"id": "a", "text": "x"}) + "\n")
+    write_text(tmp_path / "queries.jsonl", json.dumps({"text": "why", **row}) + "\n")
+    with pytest.raises(InputError, match=rf"queries\.jsonl:1.*{message}"):
+        data.corpus(f"file:{tmp_path}")
+
+
+@pytest.mark.parametrize("line", ["u,a,nan,1", "u,a,inf,1", "u,a,4,nan", "u,a,good,1"])
+def test_ratings_that_are_no_numbers_are_refused(tmp_path: Path, line: str) -> None:
+    write_text(tmp_path / "ratings.csv", f"user,item,rating,timestamp\n{line}\n")
+    with pytest.raises(InputError, match=r"ratings\.csv:2: expected a number in"):
+        data.interactions(f"file:{tmp_path}")
+
+
+def test_a_split_is_looked_for_in_names_and_columns(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", "text,label,split\nx,1,train\n")
+    assert data.has_split(f"file:{tmp_path / 'a.csv'}#train")
+    assert not data.has_split(f"file:{tmp_path / 'a.csv'}#dev")
+    write_text(tmp_path / "parts" / "dev.csv", "text,label\nx,1\n")
+    assert data.has_split(f"file:{tmp_path / 'parts'}#dev")
+    assert not data.has_split(f"file:{tmp_path / 'parts'}#test")
+    assert not data.has_split("hub:org/name#dev")
+
+
+def test_json_nested_beyond_reason_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "deep.jsonl"
+    path.write_text("[" * 200_000 + "]" * 200_000)
+    with pytest.raises(InputError, match=r"deep\.jsonl:1: not JSON"):
+        records.read_rows(path)
+    with pytest.raises(InputError, match="is not JSON"):
+        read_json(path)

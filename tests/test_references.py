@@ -92,11 +92,6 @@ def test_a_near_miss_is_named() -> None:
         parse("scriptd")
 
 
-def test_openai_servers_are_refused_until_their_engine_is_there() -> None:
-    with pytest.raises(InputError, match="comes with a later version"):
-        resolve("openai:http://127.0.0.1:8000/v1#m")
-
-
 # Folders and scripted
 
 

@@ -182,6 +182,7 @@ def test_a_kept_prediction_takes_a_correction(client: TestClient, shop: Site) ->
     results = client.post("/v1/sentiment", json=wanted).json()["results"]
     assert [r["label"] for r in results] == ["negative", "positive"]
     assert results[0]["probabilities"] == {"negative": 0.8765, "positive": 0.1235}
+    assert results[0]["intensity"] == -3.012  # 4 * (0.1235 - 0.8765)
     given = {"message_id": results[0]["message_id"], "rating": -1, "correction": "positive",
              "consent": True}  # fmt: skip
     assert client.post("/v1/feedback", json=given).json() == {"stored": True}

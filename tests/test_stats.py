@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.metrics import refusal
-from eval.stats import Units, difference, interval, mcnemar, n_needed, permutation
+from eval.paired import _score, holm, mcnemar, p_value, permutation, tango
+from eval.stats import Units, detectable, difference, interval, n_needed
 
 
 def column(*values: float) -> Units:
@@ -167,3 +168,105 @@ def test_the_needed_n_does_not_hang_on_the_n_at_hand() -> None:
     few = n_needed(50, 0.4 / math.sqrt(50), 0.05, alpha=0.05, power=0.8)
     many = n_needed(500, 0.4 / math.sqrt(500), 0.05, alpha=0.05, power=0.8)
     assert few == many
+
+
+# Score bounds of paired shares
+
+
+def test_tangos_bounds_invert_his_score_test() -> None:
+    # At each bound, a difference of `low` or `high`, the score statistic is the normal quantile.
+    low, high = tango(9, 1, 43, confidence=0.90)
+    assert low < 8 / 43 < high
+    assert _score(9, 1, 43, low) == pytest.approx(1.6449, abs=1e-3)
+    assert _score(9, 1, 43, high) == pytest.approx(-1.6449, abs=1e-3)
+
+
+def test_tangos_bounds_turn_round_with_the_systems() -> None:
+    low, high = tango(12, 5, 80, 0.95)
+    assert tango(5, 12, 80, 0.95) == pytest.approx((-high, -low))
+
+
+def test_where_nothing_differs_tangos_bounds_have_a_width() -> None:
+    # With b = c = 0 the score is -n d / sqrt(n |d| (1 - |d|)), so |d| = z^2 / (n + z^2).
+    low, high = tango(0, 0, 100, 0.90)
+    assert high == pytest.approx(1.6449**2 / (100 + 1.6449**2), abs=1e-4)
+    assert low == pytest.approx(-high)
+
+
+def test_tangos_bounds_end_where_shares_end() -> None:
+    assert tango(20, 0, 20, 0.95)[1] == 1.0
+    assert tango(0, 20, 20, 0.95)[0] == -1.0
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 100))
+def test_tangos_bounds_hold_the_value(gained: int, lost: int, others: int) -> None:
+    n = gained + lost + others
+    if not n:
+        return
+    low, high = tango(gained, lost, n, 0.90)
+    assert -1 <= low <= (gained - lost) / n <= high <= 1
+
+
+# Several metrics
+
+
+def test_holm_multiplies_the_smallest_p_most() -> None:
+    # 0.01 * 3, 0.03 * 2, and 0.04 * 1 raised to the 0.06 before it.
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+
+
+def test_holm_never_exceeds_one_and_keeps_a_single_p() -> None:
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
+
+
+def test_one_sided_p_asks_whether_a_is_worse() -> None:
+    a, b = coins(20, 10), coins(20, 16)
+    assert p_value(a, b, alternative="less")[0] == pytest.approx(1 / 64)  # 6 lost, none gained
+    assert p_value(b, a, alternative="less")[0] == 1.0
+    worse = column(0.1, 0.2, 0.3, 0.4)
+    assert p_value(worse, worse + 0.1, alternative="less")[0] == pytest.approx(1 / 16)
+
+
+# Clusters
+
+
+def test_clusters_of_one_change_nothing_but_the_draws() -> None:
+    units = coins(80, 50)
+    alone = interval(units, groups=np.arange(80), resamples=4000)
+    assert alone.low == pytest.approx(interval(units, resamples=4000).low, abs=0.01)
+
+
+def test_repeated_samples_say_no_more_than_one() -> None:
+    # Every sample five times over: by rows the interval is sqrt(5) too narrow, by clusters right.
+    once = coins(60, 40)
+    often, groups = np.repeat(once, 5, axis=0), np.repeat(np.arange(60), 5)
+    width = [i.high - i.low for i in (interval(once), interval(often, groups=groups))]
+    assert width[1] == pytest.approx(width[0], rel=0.05)
+    assert interval(often).high - interval(often).low < 0.6 * width[0]
+
+
+def test_systems_are_swapped_by_clusters() -> None:
+    # Three clusters of four rows, a better in all: of 8 sign patterns 1 is as high and 1 as low.
+    b = column(*[0.1] * 12)
+    p, test = p_value(b + 0.2, b, groups=np.repeat(np.arange(3), 4))
+    assert (p, test) == (pytest.approx(2 / 8), "sign-flip of clusters")
+
+
+def test_zeros_and_ones_in_clusters_are_not_mcnemars() -> None:
+    groups = np.repeat(np.arange(5), 4)
+    assert difference(coins(20, 16), coins(20, 10), groups=groups).test == "sign-flip of clusters"
+
+
+def test_one_cluster_says_almost_nothing() -> None:
+    found = interval(coins(40, 40), groups=np.zeros(40, dtype=np.int64))
+    assert (found.low, found.n) == (pytest.approx(0.025), 40)
+
+
+def test_the_detectable_difference_is_that_of_the_textbook() -> None:
+    # Two-sided 5 %, power 80 %: (1.96 + 0.842) standard errors.
+    assert detectable(0.02) == pytest.approx(2.8016 * 0.02, rel=1e-4)
+    n = n_needed(100, 0.02, detectable(0.02, alpha=0.1), alpha=0.05, power=0.8)
+    assert n in (100, 101)  # the two say the same, turned round

@@ -207,6 +207,18 @@ def test_an_unsupported_price_never_shows_not_even_while_streaming(knowledge: Kn
     assert answer.notes == ["replaced, not in the articles: 3.20"]
 
 
+def test_sentences_that_the_model_said_are_counted_and_those_that_could_stay(
+    knowledge: Knowledge,
+) -> None:
+    chat, _ = phrased(knowledge, "It costs €3.20. You pay at the checkout. 1. You pay in May 1987.")
+    answer = chat.answer(UK)
+    assert (answer.said, answer.kept) == (3, 1)
+    declining, _ = phrased(knowledge, DECLINE["en"])
+    quoting = SupportChat(knowledge, threshold=0.0)
+    for none in (declining.answer(UK), quoting.answer(UK), chat.answer("hello")):
+        assert (none.said, none.kept) == (0, 0)
+
+
 def test_the_same_replacement_is_not_said_twice(knowledge: Knowledge) -> None:
     chat, _ = phrased(knowledge, "It costs €3.20. It costs €4.20 for the UK.")
     assert chat.answer(UK).text.count("€7.50") == 1

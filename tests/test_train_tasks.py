@@ -236,6 +236,66 @@ def test_the_adapter_never_names_a_local_path_of_a_hub_model(tmp_path: Path) -> 
         assert b"site-packages" not in text, file
 
 
+def test_r_drop_measures_how_far_two_passes_are_apart() -> None:
+    import torch
+
+    from finetune.tasks.classification import apart
+
+    one = torch.tensor([[0.0, 0.0], [1.0, -1.0]])
+    assert apart(one, one).item() == 0.0
+    # p = (1/2, 1/2), q = (3/4, 1/4): (ln(2/3) + ln 2) / 2 one way, 3/4 ln(3/2) - ln(2) / 4 back.
+    two = torch.tensor([[math.log(3.0), 0.0]])
+    by_hand = 0.5 * (
+        0.5 * math.log(2 / 3) + 0.5 * math.log(2) + 0.75 * math.log(1.5) - 0.25 * math.log(2)
+    )
+    assert apart(torch.zeros(1, 2), two).item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_r_drop_changes_the_loss_only_where_dropout_does(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    path = reviews(tmp_path / "reviews.jsonl")
+    runs = {
+        name: losses(train(config(
+            "classification", models["bert"], path, tmp_path / name, optim__rdrop=weight,
+        )))
+        for name, weight in (("plain", 0.0), ("rdrop", 1.0), ("again", 1.0))
+    }  # fmt: skip
+    assert runs["rdrop"] == runs["again"]
+    assert runs["rdrop"] != runs["plain"]
+    assert all(math.isfinite(loss) for loss in runs["rdrop"])
+
+
+def test_rated_texts_are_trained_on_as_two_classes(tmp_path: Path, models: dict[str, Path]) -> None:
+    from finetune.tasks.classification import read
+
+    rated = [("lovely", 2.5), ("awful", -3.0), ("so so", 0.2), ("fine", 0.8)]
+    write_jsonl(tmp_path / "r.jsonl", [{"text": t, "score": s} for t, s in rated])
+    ref = f"file:{tmp_path / 'r.jsonl'}"
+    path = reviews(tmp_path / "reviews.jsonl")
+    made = config("classification", models["bert"], path, tmp_path, data__ratings=[ref])
+    rows, _, counts = read(made)
+    assert [(row.text, row.label) for row in rows[24:]] == [
+        ("lovely", "positive"), ("awful", "negative"), ("fine", "positive"),
+    ]  # fmt: skip
+    assert counts["train"][ref]["read"] == 3
+
+
+def test_a_run_that_goes_on_remembers_what_its_parent_learnt(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    (tmp_path / "new").mkdir()
+    old, new = reviews(tmp_path / "old.jsonl"), reviews(tmp_path / "new.jsonl", n=40)
+    first = train(config("classification", models["bert"], old, tmp_path))
+    second = train(
+        config("classification", models["bert"], new, tmp_path / "new",
+               adapter__init_from=str(first), data__exclude_overlap_with=[f"file:{old}"])
+    )  # fmt: skip
+    learnt = fingerprints.read(second / "fingerprints.bin")
+    assert fingerprints.read(first / "fingerprints.bin") < learnt
+    assert fingerprints.overlaps("This film number 39 was dull indeed indeed indeed indeed", learnt)
+
+
 def test_fingerprints_know_the_training_texts_and_no_others(
     tmp_path: Path, models: dict[str, Path]
 ) -> None:

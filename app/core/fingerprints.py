@@ -15,6 +15,7 @@ from pathlib import Path
 from app.core.errors import InputError
 from app.core.files import atomic_path
 
+FILE = "fingerprints.bin"
 MAGIC = b"frontdesk-fingerprints/1\n"
 GRAM = 13
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W_]+")
@@ -34,9 +35,12 @@ def of(text: str) -> set[int]:
     return {_hash("=" + " ".join(words)), *(_hash(gram) for gram in grams)}
 
 
-def write(path: Path, texts: Iterable[str]) -> int:
-    """Write the fingerprints of `texts` atomically; returns how many hashes there are."""
-    hashes = sorted(set().union(*(of(text) for text in texts)))
+def write(path: Path, texts: Iterable[str], known: Iterable[int] = ()) -> int:
+    """Write the fingerprints of `texts` and `known` atomically; returns how many hashes there are.
+
+    known: what an adapter had learnt before, that a run goes on from.
+    """
+    hashes = sorted(set(known).union(*(of(text) for text in texts)))
     with atomic_path(path) as temporary:
         temporary.write_bytes(MAGIC + struct.pack(f">{len(hashes)}Q", *hashes))
     return len(hashes)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from app.core.config import parse
 from app.core.errors import InputError
 from app.core.files import sha256_text
+from app.core.messages import Conversation
 from app.core.records import Row, pick, read_rows, text_of
 
 _BINARY = {"0": "negative", "1": "positive"}
+OUT_OF_SCOPE = "oos"
+"""The label of what belongs to no intent."""
 
 
 class Labelled(NamedTuple):
@@ -20,6 +24,14 @@ class Labelled(NamedTuple):
     id: str
     text: str
     label: str
+
+
+class Rated(NamedTuple):
+    """A regression sample."""
+
+    id: str
+    text: str
+    score: float
 
 
 class Query(NamedTuple):
@@ -69,16 +81,43 @@ def labelled(rows: list[Row], split: str | None, columns: Mapping[str, str]) -> 
     return [_labelled(number, row, words) for number, row in enumerate(kept)]
 
 
+def rated(rows: list[Row], split: str | None, columns: Mapping[str, str]) -> list[Rated]:
+    """Regression samples; rows of another `split` are left out. Raises for a score that is none."""
+    fields = {"text": "required", "score": "required", "id": "optional", "split": "optional"}
+    kept = pick(rows, fields, columns)
+    if split and any("split" in row for row in kept):
+        kept = [row for row in kept if row.get("split") == split]
+    if not kept:
+        raise InputError(f"{rows[0]['_where']}: no rows in split {split!r} of this file")
+    return [
+        Rated(_name(number, row), text_of(row, "text"), _number(row, "score"))
+        for number, row in enumerate(kept)
+    ]
+
+
+def conversation(row: Row) -> Conversation:
+    """{messages, passages?} that ends with the assistant's answer. Raises with file and line."""
+    if not isinstance(row.get("messages"), list):
+        found = ", ".join(key for key in row if not key.startswith("_"))
+        raise InputError(f"{row['_where']}: expected messages [{{role, content}}], found {found}")
+    fields = {key: row[key] for key in ("messages", "passages") if row.get(key)}
+    made = parse(Conversation, fields, row["_where"])
+    if made.messages[-1].role != "assistant" or len(made.messages) < 2:
+        raise InputError(f"{row['_where']}: expected messages that end with the assistant's answer")
+    return made
+
+
 def read_corpus(folder: Path) -> Corpus:
     """docs.jsonl and queries.jsonl of `folder`; a gold id that no document has is an error."""
-    docs = [_doc(row) for row in read_rows(folder / "docs.jsonl")]
+    docs = [doc(row) for row in read_rows(folder / "docs.jsonl")]
     rows = read_rows(folder / "queries.jsonl")
-    known = {doc["id"] for doc in docs}
-    for row in rows:
-        unknown = set(row.get("gold") or ()) - known
+    queries = [_query(row) for row in rows]
+    known = {article["id"] for article in docs}
+    for row, query in zip(rows, queries, strict=True):
+        unknown = sorted(set(query.gold) - known)
         if unknown:
             raise InputError(f"{row['_where']}: gold names no document: {', '.join(unknown)}")
-    return Corpus(docs, [_query(row) for row in rows])
+    return Corpus(docs, queries)
 
 
 def split_of(found: Corpus, split: str) -> Corpus:
@@ -104,45 +143,22 @@ def read_interactions(
     return Interactions(parsed, [_numbers(row, _item) for row in items])
 
 
-def title_split(title: str) -> str:
-    """squad2_small by article title: sha256 mod 10 is 0-5 train, 6 dev, 7-9 test."""
-    bucket = int(hashlib.sha256(title.encode()).hexdigest(), 16) % 10
-    return "train" if bucket <= 5 else "dev" if bucket == 6 else "test"
-
-
-def read_squad(folder: Path) -> Corpus:
-    """squad2_small: a paragraph is a document; the answers are spellings of one fact."""
-    docs = [
-        _doc({"_where": "", "id": str(row["context_id"]), "text": row["context"]})
-        for row in read_rows(folder / "dev_contexts.jsonl.gz")
-    ]
-    return Corpus(docs, [_squad(row) for row in read_rows(folder / "dev_questions.jsonl.gz")])
-
-
-def read_stackfaq(folder: Path) -> Corpus:
-    """stackfaq: a thread is a document, its question the title; paraphrases ask for it."""
-    docs, queries = [], []
-    for row in read_rows(folder / "threads.jsonl"):
-        name, text = str(row["thread"]), "\n\n".join(row["answers"])
-        docs.append(_doc({"_where": "", "id": name, "title": row["question"], "text": text}))
-        queries += [
-            Query(f"{name}-{n}", asked, (name,), topic=name)
-            for n, asked in enumerate(row["paraphrases"])
-        ]
-    return Corpus(docs, queries)
-
-
 def _labelled(number: int, row: Row, words: Mapping[str, str]) -> Labelled:
-    text, label = text_of(row, "text"), str(row["label"])
-    name = str(row.get("id") or sha256_text(f"{number}\0{text}")[:16])
-    return Labelled(name, text, words.get(label, label))
+    label = str(row["label"])
+    return Labelled(_name(number, row), text_of(row, "text"), words.get(label, label))
 
 
-def _doc(row: Row) -> dict[str, Any]:
+def _name(number: int, row: Row) -> str:
+    """The row's id, or one made of its place and text."""
+    return str(row.get("id") or sha256_text(f"{number}\0{row['text']}")[:16])
+
+
+def doc(row: Row) -> dict[str, Any]:
+    """An article with its defaults. Raises with file and line where id or text is missing."""
     text_of(row, "id")
     text_of(row, "text")
-    doc = {"title": "", "lang": "en", "visibility": "public", **row}
-    return {key: value for key, value in doc.items() if not key.startswith("_")}
+    whole = {"title": "", "lang": "en", "visibility": "public", **row}
+    return {key: value for key, value in whole.items() if not key.startswith("_")}
 
 
 def _query(row: Row) -> Query:
@@ -152,28 +168,42 @@ def _query(row: Row) -> Query:
     return Query(
         str(row.get("id") or sha256_text(text)[:16]),
         text,
-        gold=tuple(row["gold"]),
-        facts=tuple(row.get("facts") or ()),
-        answers=tuple(row.get("answers") or ()),
-        history=tuple(row.get("history") or ()),
+        gold=_texts(row, "gold"),
+        facts=_texts(row, "facts"),
+        answers=_texts(row, "answers"),
+        history=_history(row),
         **{k: str(row[k]) for k in ("lang", "topic", "split", "kind") if row.get(k)},
     )
 
 
-def _squad(row: Row) -> Query:
-    gold = () if row["is_impossible"] else (str(row["context_id"]),)
-    answers = tuple(dict.fromkeys(row["answers"]))
-    facts = ("|".join(answers),) if answers else ()
-    title = row["title"]
-    return Query(
-        row["id"], row["question"], gold, facts, answers, topic=title, split=title_split(title),
-        kind="plain" if gold else "unanswerable",
-    )  # fmt: skip
+def _texts(row: Row, field: str) -> tuple[str, ...]:
+    found = row.get(field) or []
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise InputError(f"{row['_where']}: expected a list of texts in {field!r}, found {found!r}")
+    return tuple(found)
 
 
-def _numbers(row: Row, parse: Any) -> dict[str, Any]:
+def _history(row: Row) -> tuple[Mapping[str, str], ...]:
+    if not row.get("history"):
+        return ()
+    turns = parse(Conversation, {"messages": row["history"]}, f"{row['_where']}: history")
+    return tuple(turn.model_dump() for turn in turns.messages)
+
+
+def _number(row: Row, field: str) -> float:
+    """A finite number; NaN and infinities would spread through every sum."""
     try:
-        return dict(parse(row))
+        found = float(row[field])
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise InputError(f"{row['_where']}: expected a number in {field!r}, found {row[field]!r}")
+    return found
+
+
+def _numbers(row: Row, read: Any) -> dict[str, Any]:
+    try:
+        return dict(read(row))
     except ValueError as error:
         raise InputError(f"{row['_where']}: expected a number: {error}") from error
 
@@ -182,8 +212,8 @@ def _rating(row: Row) -> dict[str, Any]:
     return {
         "user": text_of(row, "user"),
         "item": text_of(row, "item"),
-        "rating": float(row.get("rating") or 1.0),
-        "timestamp": int(float(row.get("timestamp") or 0)),
+        "rating": _number(row, "rating") if row.get("rating") else 1.0,
+        "timestamp": int(_number(row, "timestamp")) if row.get("timestamp") else 0,
     }
 
 
@@ -192,7 +222,7 @@ def _item(row: Row) -> dict[str, Any]:
         "item": text_of(row, "item"),
         "title": row.get("title") or row["item"],
         "text": row.get("text") or "",
-        "price": float(row["price"]) if row.get("price") else None,
+        "price": _number(row, "price") if row.get("price") else None,
         "category": row.get("category") or "",
         "stock": int(row["stock"]) if row.get("stock") not in (None, "") else None,
     }

@@ -105,12 +105,13 @@ def _csv(path: Path) -> Iterator[Row]:
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(_decoded(path).splitlines(), 1):
+    # Not splitlines(): JSON allows U+2028 and its like inside a string.
+    for number, line in enumerate(_decoded(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter: nested beyond reason
             raise InputError(f"{path}:{number}: not JSON ({error})") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}:{number}: expected an object, found {type(row).__name__}")
@@ -141,4 +142,10 @@ def read_hub(name: str, config: str | None, split: str) -> list[Row]:
             f"data set {name} ({split}) is not to be had from the Hub: {reason}. "
             "Check the name and the network, set HF_ENDPOINT to a mirror, or use file:PATH"
         ) from error
-    return [{"_where": f"hub:{name}:{n}", **row} for n, row in enumerate(table, 1)]
+    names = {key: kind.names for key, kind in table.features.items() if hasattr(kind, "names")}
+    # Classes come as numbers; a label is a word here. -1 is datasets' mark for none.
+    return [
+        {"_where": f"hub:{name}:{n}", **row}
+        | {k: known[row[k]] if row[k] in range(len(known)) else "" for k, known in names.items()}
+        for n, row in enumerate(table, 1)
+    ]

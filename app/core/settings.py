@@ -31,7 +31,7 @@ class Settings(Strict):
     database_url: str | None = None
     """SQLAlchemy URL; none is SQLite in FRONTDESK_VAR."""
     secret: SecretStr | None = None
-    """Signs the visitor cookie; none makes one and keeps it in FRONTDESK_VAR."""
+    """Signs the cookies; none makes one and keeps it in FRONTDESK_VAR."""
     allowed_origins: list[str] = Field(default_factory=list)
     """Other origins whose pages may call /v1 from a browser."""
     secure_cookies: bool = False
@@ -46,6 +46,8 @@ class Settings(Strict):
     max_new_tokens: int = Field(160, ge=1, le=4096)
     deadline_s: float = Field(30.0, gt=0)
     """Wall clock for one answer; what was said until then is kept."""
+    runs_dir: str = "runs"
+    """Folder of runs whose reports admins see, from the root of the checkout where relative."""
     threads: int | None = Field(None, ge=1)
     """Processor threads of the model; none leaves it to torch."""
 

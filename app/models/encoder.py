@@ -48,7 +48,7 @@ class MiniLM:
     def __init__(self, folder: Path, dtype: str = "float32", name: str = "") -> None:
         from app.models.loading import encoder_body, tokenizer
 
-        self.name = name or folder.name
+        self.name, self.dtype = name or folder.name, dtype
         self._tokenizer = tokenizer(folder)
         self._body = encoder_body(folder, dtype).eval()
         self.dim: int = self._body.config.hidden_size

@@ -4,7 +4,7 @@
     PATH                        a folder with config.json, tokenizer and safetensors
     org/name[@revision]         a Hub name: staged beside the app, else in the local cache, else on
                                 the Hub, else packaged
-    openai:URL#name             an OpenAI-compatible server (its engine is not part of this version)
+    openai:URL#name             a model behind an OpenAI-compatible server, for the chat alone
 
 A base that a release or an adapter records is found by its sha256 first, in any source: the name
 alone does not say which weights were evaluated (the packaged chat model differs from the Hub's).
@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from app.core.errors import AppError, InputError, Mismatch, WeightsMissing, nearest
 from app.core.files import ROOT
@@ -54,16 +55,38 @@ def parse(ref: str) -> Reference:
     """Read a model reference. Raises InputError, listing the forms, where it is none of them."""
     if ref == "scripted":
         return Reference("scripted", ref)
-    if match := _OPENAI.fullmatch(ref):
-        return Reference("openai", match[2], url=match[1])
+    if ref.startswith("openai:"):
+        return _server(ref)
     folder = Path(ref).expanduser()
     if (ref and folder.is_dir()) or ref.startswith(("/", "./", "../", "~")):
         return Reference("folder", str(folder))
     if match := _NAME.fullmatch(ref):
         return Reference("hub", match[1], revision=match[2])
-    raise InputError(
-        f"{ref!r} is no model reference.{nearest(ref, ['scripted', *packaged.PACKAGED])} Expected "
-        f"`scripted`, a folder, `org/name[@revision]` or `openai:http://host:port/v1#name`"
+    raise _no_reference(repr(ref), nearest(ref, ["scripted", *packaged.PACKAGED]))
+
+
+def _server(ref: str) -> Reference:
+    """A reference is logged and stands in reports: one that may hold a secret is not even told."""
+    match = _OPENAI.fullmatch(ref)
+    try:
+        address = urlsplit(match[1]) if match else None
+        if address is None or not address.hostname or address.port == 0:
+            raise ValueError
+    except ValueError:
+        raise _no_reference("what follows `openai:`", "") from None
+    if "@" in address.netloc or "?" in ref.partition("#")[0]:
+        raise InputError(
+            "openai: expected an address without user, password and query; a key goes into "
+            "FRONTDESK_OPENAI_API_KEY"
+        )
+    assert match is not None
+    return Reference("openai", match[2], url=match[1].rstrip("/"))
+
+
+def _no_reference(what: str, hint: str) -> InputError:
+    return InputError(
+        f"{what} is no model reference.{hint} Expected `scripted`, a folder, "
+        "`org/name[@revision]` or `openai:http://host:port/v1#name`"
     )
 
 
@@ -73,12 +96,15 @@ def resolve(ref: str, *, sha256: str | None = None, allow_base: bool = False) ->
     sha256: the recorded base; weights with it are looked for in every source, and others under the
     same name are refused unless `allow_base`.
 
-    Raises InputError (no reference, a folder without weights), WeightsMissing (nowhere; says every
-    place looked at and what to do), Mismatch (other weights under this name).
+    Raises InputError (no reference, a server, a folder without weights), WeightsMissing (nowhere;
+    says every place looked at and what to do), Mismatch (other weights under this name).
     """
     reference = parse(ref)
     if reference.kind == "openai":
-        raise InputError(f"{ref}: the OpenAI-compatible engine comes with a later version")
+        raise InputError(
+            f"{ref}: a server answers chats and shows no weights; expected a model that can be "
+            "loaded here: scripted, a folder or org/name[@revision]"
+        )
     by_sha, by_name = _SOURCES[reference.kind]
     looked: list[tuple[str, Absent]] = []
     found = _first(by_sha, reference, sha256, looked) if sha256 else None

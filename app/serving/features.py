@@ -47,9 +47,12 @@ def loaders(settings: Settings) -> Loaders:
 def verify(settings: Settings) -> dict[str, str]:
     """Check every release that would be served by its hashes; returns its id by feature.
 
-    Raises Mismatch, naming file and sha256, NotFound or WeightsMissing. Quick: weights' hashes are
-    remembered by path, size and time. `--model scripted` serves no release and checks none.
+    Raises InputError (what --model names is no model reference), Mismatch, naming file and sha256,
+    NotFound or WeightsMissing. Quick: weights' hashes are remembered by path, size and time.
+    `--model scripted` serves no release and checks none.
     """
+    if settings.model is not None:
+        references.parse(settings.model)
     if settings.model == SCRIPTED:
         return {}
     released = ["support", "sentiment", *(["recommend"] if _recommended() else [])]

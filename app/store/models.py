@@ -133,6 +133,28 @@ class Feedback(Base):
     created: Mapped[datetime] = mapped_column(default=utc_now, index=True)
 
 
+class User(Base):
+    """Somebody who can log in."""
+
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("role in ('customer', 'agent', 'admin')", name="role"),)
+
+    name: Mapped[str] = mapped_column(ID, primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(Text)
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Login(Base):
+    """A session of a user, by the hash of its token."""
+
+    __tablename__ = "logins"
+
+    token_sha256: Mapped[str] = mapped_column(ID, primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    expires: Mapped[datetime] = mapped_column(index=True)
+
+
 class Customer(Base):
     """A customer of the shop (not a visitor of the chat: those are only an `owner`)."""
 

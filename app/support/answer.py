@@ -37,6 +37,10 @@ class Answer(NamedTuple):
     system: str
     """quote or model."""
     release: str
+    said: int = 0
+    """Sentences that a model said; none where articles are quoted or the question is declined."""
+    kept: int = 0
+    """Those of them that state only what the passages do; the others were replaced."""
 
 
 class TurnPart(NamedTuple):
@@ -53,6 +57,8 @@ class Ending(NamedTuple):
     finish: Finish
     citations: list[Citation]
     notes: list[str]
+    said: int = 0
+    kept: int = 0
 
 
 def cite(passages: Iterable[Passage]) -> list[Citation]:

@@ -13,7 +13,7 @@ from app.knowledge.retrieve import Knowledge
 from app.models import adapters
 from app.models.base import GREEDY, Options
 from app.models.encoder import TextEncoder
-from app.models.load import chat_model, resolve, text_encoder
+from app.models.load import Remote, chat_model, chat_of, resolve, text_encoder
 from app.support.chat import SupportChat
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -65,6 +65,8 @@ def of_system(
 ) -> SupportChat:
     """quote (no model), base (`model`, default CHAT) or lora (`adapter` on its own base).
 
+    A model `openai:URL#name` is a server, which is not contacted before the first question.
+
     With model `scripted` nothing needs weights, and the model itself declines (threshold 0). An
     adapter brings its prompt version. threshold None is the one fitted on dev.
     """
@@ -72,7 +74,7 @@ def of_system(
         raise InputError(f"no support system {system!r}: there is quote, base, lora")
     if (system == "lora") != (adapter is not None):
         raise InputError("system `lora` and an adapter (--adapter DIR) go together")
-    weights: dict[str, Base] = {}
+    weights: dict[str, Base | Remote] = {}
     if encoder is None:
         found = resolve(SCRIPTED if model == SCRIPTED else ENCODER)
         encoder, weights["encoder"] = text_encoder(found), found.record()
@@ -84,14 +86,14 @@ def of_system(
         base = resolve(model or card.base.ref, sha256=card.base.sha256)
         adapters.check(card, base)
         prompt_version = card.prompt_version
+        speaker, weights["model"] = chat_model(base, adapter), base.record()
     else:
-        base = resolve(model or CHAT)
+        speaker, weights["model"] = chat_of(model or CHAT)
     if model == SCRIPTED and threshold is None:
         threshold = 0.0
     return SupportChat(
-        knowledge, "model", chat_model(base, adapter),
-        prompt_version=prompt_version, threshold=threshold, options=options,
-        weights={**weights, "model": base.record()},
+        knowledge, "model", speaker,
+        prompt_version=prompt_version, threshold=threshold, options=options, weights=weights,
     )  # fmt: skip
 
 

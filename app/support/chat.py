@@ -22,6 +22,7 @@ from app.core.release import Base
 from app.knowledge import followup
 from app.knowledge.retrieve import Knowledge
 from app.models.base import GREEDY, ChatModel, Options
+from app.models.openai_chat import Remote
 from app.support import guard, modelled, phrases
 from app.support.answer import Answer, Citation, Ending, TurnPart, cite
 from app.support.quote import quote, render
@@ -49,7 +50,7 @@ class SupportChat:
         threshold: float | None = None,
         release_id: str = "unreleased",
         options: Options = GREEDY,
-        weights: Mapping[str, Base] | None = None,
+        weights: Mapping[str, Base | Remote] | None = None,
     ) -> None:
         if system == "model" and model is None:
             raise InputError("system `model` needs a chat model; expected model=..., found none")
@@ -193,6 +194,8 @@ class SupportChat:
                 notes=ending.notes,
                 system=self.system,
                 release=self.release_id,
+                said=ending.said,
+                kept=ending.kept,
             ),
         )
 

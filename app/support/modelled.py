@@ -45,6 +45,7 @@ def speak(
     """
     finish: Finish = "stop"
     shown, notes, used = list[str](), list[str](), list[Passage]()
+    said = 0
     with closing(model.stream(messages, options, cancel)) as deltas:  # type: ignore[type-var]
         for sentence, end in _sentences(deltas):
             finish = end or finish
@@ -56,13 +57,14 @@ def speak(
                 break
             plain = _MARKS.sub("", defuse(sentence)).strip()
             checked = ground(plain, passages, asked)
+            said += bool(plain)
             if checked.unsupported:
                 notes.append(f"replaced, not in the articles: {', '.join(checked.unsupported)}")
             if checked.text and checked.text not in shown:
                 used.append(_source(checked.text, passages))
                 yield checked.text if not shown else f" {checked.text}"
                 shown.append(checked.text)
-    return Ending(finish, cite(used), notes)
+    return Ending(finish, cite(used), notes, said, kept=said - len(notes))
 
 
 def _sentences(deltas: Iterator[Delta]) -> Iterator[tuple[str, Finish | None]]:

@@ -14,8 +14,10 @@ from app.services import Readiness, Services
 from app.ui.chat import ChatTab
 from app.ui.i18n import HTML_LANG, known, of_browser, other, text
 from app.ui.page import PRIVATE, Labels, Updates, asker, merged
+from app.ui.quality import QualityTab
 from app.ui.recommend import RecommendTab
 from app.ui.sentiment import SentimentTab
+from app.ui.signin import account
 
 WAKING_S, SERVING_S = 1.0, 4.0
 """Seconds between two looks at what serves."""
@@ -55,6 +57,9 @@ class Page:
                     self.mood = SentimentTab(services, labels, self._language)
                 with labels.make(gr.Tab, {"label": "tab.recommend"}, id="recommend") as tab:
                     self.shop = RecommendTab(services, labels, self._language, tab)
+                hidden = {"id": "quality", "visible": False}
+                with labels.make(gr.Tab, {"label": "tab.quality"}, **hidden) as tab:
+                    self.quality = QualityTab(services, labels, self._language, tab)
             self._foot = gr.HTML("", elem_id="foot")
             self._timer = gr.Timer(WAKING_S)
             self._listen()
@@ -62,6 +67,7 @@ class Page:
     def _make_head(self) -> None:
         with gr.Row(elem_id="head"):
             self._labels.make(gr.HTML, {"value": head}, elem_id="brand")
+            self._account = gr.HTML("", elem_id="account")
             self._switch = self._labels.make(
                 gr.Button, {"value": "page.other_language"}, size="sm", elem_id="language"
             )
@@ -76,14 +82,15 @@ class Page:
         everything = list(dict.fromkeys([
             *labelled, self._language, self._chosen, self._words, self._seen, self._status,
             self._foot, self._timer, chat.thread, chat.conversation, chat.list, mood.verdict,
-            mood.bars, mood.wrong, mood.shown, shop.cards, *shop.shelves,
+            mood.bars, mood.wrong, mood.shown, shop.cards, *shop.shelves, self._account,
         ]))  # fmt: skip
         speak = {"fn": None, "inputs": [self._words], "js": "(w) => window.frontdesk.say(w)"}
         self.blocks.load(self._open, [self._chosen], everything, **PRIVATE).then(**speak, **PRIVATE)
-        self._switch.click(
+        changed = self._switch.click(
             self._change, [self._language, chat.conversation, mood.shown, shop.wish], everything,
             **PRIVATE,
         ).then(**speak, **PRIVATE)  # fmt: skip
+        self.quality.follow(changed, self._language)
         # Not queued: a full queue must not hide that the model is there.
         self._timer.tick(
             self._look, [self._seen, self._language],
@@ -118,12 +125,15 @@ class Page:
         self, language: str, conversation: str | None, shown: Any, wish: Any, request: gr.Request
     ) -> Updates:
         owner = asker(self._services, request).owner
+        who = self._services.accounts.who(request.cookies)
         names = {"lang": HTML_LANG[language], "title": text(language, "page.title"),
                  "log": text(language, "chat.log"), "like": text(language, "chat.like"),
                  "dislike": text(language, "chat.dislike")}  # fmt: skip
         return merged(
             self._labels.updates(language),
             {self._language: language, self._words: names},
+            {self._account: account(who.name, who.role, language)},
+            self.quality.localised(who),
             self._told(self._services.ready(), None, language),
             self.chat.restored(owner, conversation, language),
             self.mood.localised(shown, language),
@@ -181,7 +191,8 @@ def foot(state: dict[str, dict[str, str]], seen: Any, language: str) -> str:
 
     return (
         f'<div class="foot"><p>{text(language, "footer.synthetic")} '
-        f'<a href="docs">{text(language, "footer.api")}</a></p>'
+        f'<a href="docs">{text(language, "footer.api")}</a> '
+        f'<a href="login?lang={language}" class="staff">{text(language, "footer.staff")}</a></p>'
         f"<div><span>{text(language, 'footer.releases')}</span>"
         f"<ul>{''.join(release(feature) for feature in state)}</ul></div></div>"
     )

@@ -44,6 +44,17 @@
     childList: true, subtree: true, attributes: true, attributeFilter: ["aria-label"],
   });
 
+  const theme = () => (document.body.classList.contains("dark") ? "dark" : "light");
+
+  // A report is a page of its own in a frame without script; the frame is as high as the report.
+  document.addEventListener("load", ({ target }) => {
+    if (!target.matches?.("iframe.paper")) return;
+    const { body, documentElement } = target.contentDocument;
+    documentElement.className = theme();
+    const fit = () => { target.style.height = `${body.offsetHeight + 2}px`; };
+    new ResizeObserver(fit).observe(body);
+  }, true);
+
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") document.querySelector("button#stop")?.click();
   });
@@ -57,7 +68,11 @@
       nameThread();
     },
     toggleTheme() {
-      const mode = document.body.classList.toggle("dark") ? "dark" : "light";
+      document.body.classList.toggle("dark");
+      const mode = theme();
+      for (const paper of document.querySelectorAll("iframe.paper")) {
+        paper.contentDocument.documentElement.className = mode;
+      }
       storage.set(mode);
       addressed(mode);
     },

@@ -10,27 +10,11 @@ from typing import Any
 
 import gradio as gr
 
+from app.ui.colours import COLOURS, variables
+
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "PingFang SC", "Microsoft YaHei",
         "Noto Sans CJK SC", "sans-serif")  # fmt: skip
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
-
-# name: (by day, by night)
-COLOURS = {
-    "ground": ("#f6f1e4", "#131915"),
-    "surface": ("#fffdf8", "#1c241f"),
-    "sunken": ("#efe8d6", "#18201b"),
-    "line": ("#d9cfb8", "#38453c"),
-    "edge": ("#8d8468", "#728275"),
-    "ink": ("#232d26", "#ece7d8"),
-    "faded": ("#566052", "#a9b4a7"),
-    "fern": ("#2c6a45", "#8fcba3"),
-    "fern_deep": ("#21553a", "#a9dab8"),
-    "on_fern": ("#ffffff", "#10211a"),
-    "leaf": ("#dcead9", "#26382d"),
-    "copper": ("#8a4b14", "#e2a76c"),
-    "honey": ("#fbedc6", "#3a2f16"),
-    "clay": ("#a3372b", "#f0998c"),
-}
 
 # From leaf to root: what Gradio derives by itself (focus rings, selected tabs) comes from these.
 _FERN = gr.themes.Color(
@@ -45,7 +29,7 @@ def mount_kwargs() -> dict[str, Any]:
     script = (here / "page.js").read_text(encoding="utf-8")
     return {
         "theme": theme(),
-        "css": _variables() + (here / "page.css").read_text(encoding="utf-8"),
+        "css": variables() + (here / "page.css").read_text(encoding="utf-8"),
         "head": f"<script>{script}</script>",
     }
 
@@ -122,16 +106,6 @@ def _widgets(c: dict[str, str]) -> dict[str, str]:
         "slider_color": c["fern"],
         "stat_background_fill": c["fern"],
     }
-
-
-def _variables() -> str:
-    """The colours as CSS variables, `var(--fk-fern)`, for page.css."""
-
-    def block(selector: str, index: int) -> str:
-        lines = "".join(f"--fk-{n.replace('_', '-')}:{p[index]};" for n, p in COLOURS.items())
-        return f"{selector}{{{lines}}}\n"
-
-    return block(":root", 0) + block(".dark", 1)
 
 
 def _luminance(colour: str) -> float:

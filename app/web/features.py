@@ -65,10 +65,12 @@ def _release(services: Services) -> str:
 
 def _result(classified: Any) -> dict[str, Any]:
     prediction = classified.prediction
+    strength = prediction.intensity
     return {
         "label": prediction.label,
         "score": round(prediction.score, DECIMALS),
         "probabilities": {k: round(v, DECIMALS) for k, v in prediction.probabilities.items()},
+        "intensity": None if strength is None else round(strength, DECIMALS - 1),
         "not_sure": prediction.not_sure,
         "message_id": classified.message_id,
     }

@@ -122,7 +122,8 @@ class BodyLimit:
 
 
 class OriginCheck:
-    """403 for a browser's POST to /v1 from a page of another site, unless that site is allowed.
+    """403 for a browser's POST to /v1 from a page of another site, unless that site is allowed, and
+    to /login and /logout from any other site.
 
     Programs send neither Origin nor Sec-Fetch-Site and pass.
     """
@@ -134,8 +135,8 @@ class OriginCheck:
         if (
             scope["type"] == "http"
             and scope["method"] not in ("GET", "HEAD", "OPTIONS")
-            and scope["path"].startswith("/v1/")
-            and not self._same(Headers(scope=scope))
+            and scope["path"].startswith(("/v1/", "/login", "/logout"))
+            and not self._same(scope["path"], Headers(scope=scope))
         ):
             error = Forbidden(
                 "a page of another site sent this: add its origin to allowed_origins to let it"
@@ -144,8 +145,9 @@ class OriginCheck:
             return
         await self._app(scope, receive, send)
 
-    def _same(self, headers: Headers) -> bool:
+    def _same(self, path: str, headers: Headers) -> bool:
         origin = headers.get("origin")
         if origin is None:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-        return origin in self._allowed or urlsplit(origin).netloc == headers.get("host")
+        allowed = path.startswith("/v1/") and origin in self._allowed
+        return allowed or urlsplit(origin).netloc == headers.get("host")

@@ -116,6 +116,8 @@ class SentimentResult(BaseModel):
     label: str
     score: float
     probabilities: dict[str, float]
+    intensity: float | None = None
+    """From -4 (very bad) to 4 (very good); absent for labels other than positive and negative."""
     not_sure: bool
     message_id: str | None = None
     """Only where it was kept."""

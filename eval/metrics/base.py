@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.samples import Row
-from eval.stats import Statistic, Units, mean
+from eval.stats import UNIT, Groups, Scale, Statistic, Units, mean
 
 Context = Mapping[str, Any]
 """What a report holds beside its samples, e.g. {"catalogue": [item ids]}."""
@@ -38,10 +38,36 @@ class Metric:
     of: Statistic = mean
     """(..., n, k) -> (...); called with n >= 1."""
     higher_is_better: bool = True
-    unit: Literal["share", "score"] = "share"
-    """A share of samples (or items), or a score between 0 and 1."""
+    unit: Literal["share", "score", "number"] = "share"
+    """A share of samples (or items), a score between 0 and 1, or a number on a scale of its own."""
+    scale: Scale = UNIT
+    """Where it lies; [0, 1] for shares and scores."""
+    applies: Callable[[Units], bool] = lambda _: True
+    """Whether all units of a report or slice say enough, e.g. hold both kinds of questions."""
     by_sample: bool = True
     """Whether a row belongs to a sample; else the metric has no slices."""
+
+
+def clustered(metric: Metric, rows: Sequence[Row], context: Context) -> tuple[Units, Groups | None]:
+    """The metric's units with the number of each one's cluster, or None where all are their own.
+
+    No units where the metric does not apply to these rows as a whole.
+    Units come cluster by cluster, in the order in which the clusters first occur; so those of two
+    reports over the same samples are still pairs.
+    """
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        parts.setdefault(row.id if row.cluster is None else f"cluster:{row.cluster}", []).append(
+            row
+        )
+    if not metric.by_sample or len(parts) == len(rows):
+        units = metric.units(rows, context)
+        return (units if len(units) and metric.applies(units) else units[:0]), None
+    present = [u for part in parts.values() if len(u := metric.units(part, context))]
+    every = np.concatenate(present) if present else np.empty((0, 1))
+    if not len(every) or not metric.applies(every):
+        return every[:0], None
+    return every, np.repeat(np.arange(len(present)), [len(u) for u in present])
 
 
 def columns(*names: str) -> Read:

@@ -8,12 +8,9 @@ recall 1.0 and the precision of chance. Applies only where the data has both kin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from eval.metrics.base import Context, Metric, Values, columns, share
-from eval.samples import Row
+from eval.metrics.base import Metric, Values, columns, share
 from eval.stats import Units
 
 _read = columns("unanswerable", "declined")
@@ -38,12 +35,11 @@ def _both(units: Units) -> Values:
     return np.asarray(units.prod(axis=-1).sum(axis=-1))
 
 
-def _units(rows: Sequence[Row], context: Context) -> Units:
-    units = _read(rows, context)
-    both = len(np.unique(units[:, 0])) == 2
-    return units if both else units[:0]
+def both_kinds(units: Units) -> bool:
+    """Whether answerable and unanswerable questions were asked."""
+    return len(np.unique(units[:, 0])) == 2
 
 
-PRECISION = Metric("refusal_precision", __name__, _units, precision)
-RECALL = Metric("refusal_recall", __name__, _units, recall)
-F1 = Metric("refusal_f1", __name__, _units, f1, unit="score")
+PRECISION = Metric("refusal_precision", __name__, _read, precision, applies=both_kinds)
+RECALL = Metric("refusal_recall", __name__, _read, recall, applies=both_kinds)
+F1 = Metric("refusal_f1", __name__, _read, f1, unit="score", applies=both_kinds)

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from app.core.errors import NotFound, nearest
 from eval.task import Task
-from eval.tasks import recommend, retrieval, sentiment, support
+from eval.tasks import (
+    conversations,
+    intents,
+    perplexity,
+    recommend,
+    regression,
+    retrieval,
+    safety,
+    sentiment,
+    support,
+)
 
 TASKS: dict[str, Task] = {
     "sentiment": sentiment.TASK,
+    "regression": regression.TASK,
+    "intents": intents.TASK,
     "retrieval": retrieval.TASK,
     "support": support.TASK,
     "recommend": recommend.TASK,
+    "conversations": conversations.TASK,
+    "safety": safety.TASK,
+    "perplexity": perplexity.TASK,
 }
 
 

@@ -28,10 +28,10 @@ def read(ref: str) -> Data:
     """The answerable questions; the source is the corpus."""
     corpus = references.corpus(ref)
     originals = questions.Originals(corpus.docs)
-    samples = [questions.sample(query, originals) for query in corpus.queries if query.gold]
-    if not samples:
+    asked = [query for query in corpus.queries if query.gold]
+    if not asked:
         raise InputError(f"{ref}: no question has a gold article, so there is nothing to find")
-    return Data(samples, {}, corpus)
+    return Data(questions.samples(ref, asked, originals), {}, corpus)
 
 
 def build(request: Request, data: Data) -> System:

@@ -2,8 +2,9 @@
 
 Data: classification rows (text, label). The call is Sentiment.predict, as the page makes it.
 Slices by language and length. Without options the released adapter; --adapter DIR takes a run's,
-with labels, base and temperature as its run.json records them; --model scripted is a word list
-without weights.
+with labels, base and temperature as its run.json records them; --system base is the base without
+fine-tuning, frozen under a linear head fitted on the split `train` of the same data; --model
+scripted is a word list without weights.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.core import data as references
+from app.core import textprep
 from app.core.errors import InputError
 from app.core.files import release_dir
 from app.core.kinds import Labelled
@@ -24,8 +26,10 @@ from eval.task import Data, Request, System, Task
 
 if TYPE_CHECKING:
     from app.sentiment.classifier import Prediction, ScriptedSentiment, Sentiment
+    from eval.probe import LinearProbe
 
-    Built = tuple[Sentiment | ScriptedSentiment, System]
+    Classifier = Sentiment | ScriptedSentiment | LinearProbe
+    Built = tuple[Classifier, System]
 
 BATCH = 64
 SHORT, LONG = 10, 25
@@ -34,25 +38,28 @@ SHORT, LONG = 10, 25
 
 def read(ref: str) -> Data:
     """Samples of a classification data reference."""
-    return Data([_sample(row) for row in references.classification(ref)], {})
+    return Data([_sample(row) for row in references.classification(ref)], {}, ref)
 
 
 def build(request: Request, data: Data) -> System:
     """The classifier under test. Raises InputError for data with labels that it cannot say."""
-    if request.model == "scripted":
-        system = _scripted()
-    elif request.adapter is not None:
-        system = _from_run(request)
-    elif request.model is None:
-        system = _released()
-    else:
-        raise InputError(
-            f"--model {request.model}: a base model has no sentiment of its own; name an adapter "
-            "with --adapter runs/NAME/adapter, or take --model scripted"
-        )
-    model, found = system
+    model, found = _base(request, data) if request.system == "base" else classifier(request)
     _known_labels(data, model.labels)
     return found
+
+
+def classifier(request: Request) -> Built:
+    """The classifier that `request` names, and the system that asks it."""
+    if request.model == "scripted":
+        return _scripted()
+    if request.adapter is not None:
+        return _from_run(request)
+    if request.model is None:
+        return _released()
+    raise InputError(
+        f"--model {request.model}: a base model has no sentiment of its own; name an adapter "
+        "with --adapter runs/NAME/adapter, or take --model scripted"
+    )
 
 
 def score(sample: Sample, said: Prediction | None) -> Scored:
@@ -63,13 +70,18 @@ def score(sample: Sample, said: Prediction | None) -> Scored:
     return Scored(scores, {"label": said.label, "not_sure": said.not_sure})
 
 
-def _sample(row: Labelled) -> Sample:
-    words = len(row.text.split())
+def slices(text: str) -> dict[str, str]:
+    """Language and length of a text."""
+    words = len(text.split())
     length = "short" if words <= SHORT else "long" if words > LONG else "medium"
-    return Sample(row.id, row.text, row.label, {"language": detect(row.text), "length": length})
+    return {"language": detect(text), "length": length}
 
 
-def _asking(model: Sentiment | ScriptedSentiment) -> Callable[[Sequence[Sample]], list[Prediction]]:
+def _sample(row: Labelled) -> Sample:
+    return Sample(row.id, row.text, row.label, slices(row.text))
+
+
+def _asking(model: Classifier) -> Callable[[Sequence[Sample]], list[Prediction]]:
     return lambda samples: model.predict([sample.text for sample in samples])
 
 
@@ -106,6 +118,22 @@ def _from_run(request: Request) -> Built:
     return model, System("lora", _asking(model), identity, BATCH)
 
 
+def _base(request: Request, data: Data) -> Built:
+    from eval.probe import LinearProbe
+
+    if request.adapter is not None:
+        raise InputError("--system base has no adapter: leave --adapter out")
+    train = str(references.parse_ref(data.source)._replace(split="train"))
+    encoder, record = engines.encoder(request.model, None)
+    model = LinearProbe(encoder, references.classification(train))
+    identity = {
+        "model": record,
+        "prompt": prompts.identity(f"sentiment/{textprep.VERSION}"),
+        "settings": {"head": f"logistic regression on {train}"},
+    }
+    return model, System("base", _asking(model), identity, BATCH)
+
+
 def _identity(base: Base, calibration: Calibration, prompt: str) -> dict[str, Any]:
     return {
         "model": engines.record(base),
@@ -128,7 +156,7 @@ TASK = Task(
     summary="does the classifier read the mood of a text as people labelled it?",
     data="demo:reviews#test",
     metrics=(accuracy.METRIC, macro_f1.METRIC, ece.METRIC),
-    systems=(),
+    systems=("base",),
     packages=("app/sentiment",),
     read=read,
     build=build,

@@ -10,26 +10,25 @@ weights and says nothing about a real model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.core import data as references
-from app.core import settings as app_settings
-from app.core.errors import InputError
-from app.core.files import release_dir
-from app.core.prompt import DEFAULT
-from app.core.release import ADAPTER_FILE
-from app.models.base import Options
-from eval import batched, engines, prompts, questions, runs
-from eval.metrics import answer_f1, citations, facts, refusal, unsupported, wrong_unhedged
+from eval import batched, chats, questions
+from eval.metrics import (
+    answer_f1,
+    citations,
+    facts,
+    grounded_share,
+    refusal,
+    unsupported,
+    wrong_unhedged,
+)
 from eval.questions import Originals
 from eval.samples import Sample, Scored
 from eval.task import Data, Request, System, Task
 
 if TYPE_CHECKING:
-    from app.support.chat import Answer, SupportChat
-
-BASE_PROMPT = DEFAULT
-"""The best of the templates for the base model on demo:support#dev."""
+    from app.support.chat import Answer
 
 BATCH = 32
 """Questions asked at once: enough to fill the model's batches, few enough to show progress."""
@@ -42,59 +41,22 @@ class Turn(NamedTuple):
     articles: list[str]
 
 
-def _chat(request: Request, docs: Sequence[Any]) -> tuple[SupportChat, str, dict[str, Any]]:
-    """The chat, what to call it, and what of its identity it does not know itself."""
-    from app.support.chat import SupportChat
-
-    # The page's length, but no deadline: a slow machine shall not change an answer.
-    options = Options(max_new_tokens=app_settings.load().max_new_tokens)
-    if request == Request(request.data, limit=request.limit):
-        return _released(docs, options)
-    name: Any = request.system or ("lora" if request.adapter else "base")
-    if request.prompt is not None and name != "base":
-        raise InputError(f"--prompt is for system base; {name} has its own")
-    chat = SupportChat.of_system(
-        name, docs, adapter=request.adapter, model=request.model,
-        prompt_version=request.prompt or BASE_PROMPT, options=options,
-    )  # fmt: skip
-    adapter = {"adapter": runs.adapter(request.adapter)} if request.adapter else {}
-    return chat, name, dict(adapter)
-
-
-def _released(docs: Sequence[Any], options: Options) -> tuple[SupportChat, str, dict[str, Any]]:
-    from app.support.chat import SupportChat
-
-    folder = release_dir() / "support"
-    chat = SupportChat.load(folder, docs, options=options)
-    identity: dict[str, Any] = {"release": chat.release_id}
-    if (folder / ADAPTER_FILE).is_file():
-        identity["adapter"] = runs.adapter(folder)
-    return chat, "released", identity
-
-
 def read(ref: str) -> Data:
     """All questions, answerable or not; the source is the corpus."""
     corpus = references.corpus(ref)
     originals = Originals(corpus.docs)
-    return Data([questions.sample(query, originals) for query in corpus.queries], {}, corpus)
+    return Data(questions.samples(ref, corpus.queries, originals), {}, corpus)
 
 
 def build(request: Request, data: Data) -> System:
     """The chat under test, over the data's articles."""
-    chat, name, identity = _chat(request, data.source.docs)
+    chat, name, identity = chats.build(request, data.source.docs)
     originals = Originals(data.source.docs)
 
     def predict(samples: Sequence[Sample]) -> list[Turn]:
         said = batched.answers(chat, [(s.text, questions.history(s)) for s in samples])
         return [Turn(a, originals(citation.id for citation in a.citations)) for a in said]
 
-    roles = {role: engines.record(base) for role, base in chat.weights.items()}
-    if chat.system == "model":
-        identity["prompt"] = prompts.identity(chat.prompt_version)
-    roles.setdefault("model", roles["encoder"])  # a system that quotes rests on the encoder alone
-    options = {"mode": chat.system, "max_new_tokens": chat.options.max_new_tokens}
-    settings = {"thresholds": {"answer": chat.threshold}}
-    identity |= {**roles, "settings": settings, "options": options}
     return System(name, predict, identity, BATCH)
 
 
@@ -109,7 +71,7 @@ def score(sample: Sample, said: Turn | None) -> Scored:
     said_before = [turn["content"] for turn in sample.source.history]
     sources = [*said_before, sample.text, *(f"{c.title}\n{c.passage}" for c in answer.citations)]
     scores["answered"] = float(not declined)
-    scores["unsupported"] = float(bool(unsupported.unsupported(text, sources)))
+    scores |= unsupported.scores(text, sources) | {"said": answer.said, "kept": answer.kept}
     scores["wrong_unhedged"] = wrong_unhedged.wrong_unhedged(
         answered=not declined,
         fact_stated=scores.get("gold_fact_recall", 0.0) > 0,
@@ -140,7 +102,8 @@ def _worst(sample: Sample) -> dict[str, float]:
     """A failure is the worst case of each metric, a wrong answer here and a wrong refusal there."""
     due = len(sample.gold)
     counted = {"cited": 1.0, "gold_articles": float(due), "cited_gold": 0.0}
-    wrong = {"answered": 1.0, "unsupported": 1.0, "wrong_unhedged": 1.0}
+    wrong = {"answered": 1.0, "unsupported": 1.0, "wrong_unhedged": 1.0, "said": 1.0, "kept": 0.0}
+    wrong |= {f"unsupported_{kind}": 1.0 for kind in unsupported.KINDS}
     refused = {"unanswerable": float(not due), "declined": float(bool(due))}
     return _wording(sample, "") | counted | wrong | refused
 
@@ -153,9 +116,9 @@ TASK = Task(
         facts.METRIC, answer_f1.METRIC,
         refusal.PRECISION, refusal.RECALL, refusal.F1,
         citations.PRECISION, citations.RECALL,
-        unsupported.METRIC, wrong_unhedged.METRIC,
+        unsupported.METRIC, *unsupported.BY_KIND, wrong_unhedged.METRIC, grounded_share.METRIC,
     ),
-    systems=("quote", "base", "lora"),
+    systems=chats.SYSTEMS,
     packages=("app/support", "app/knowledge"),
     read=read,
     build=build,

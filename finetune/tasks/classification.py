@@ -15,6 +15,7 @@ import torch
 from datasets import Dataset
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
+from torch.nn.functional import kl_div
 from transformers import Trainer, TrainingArguments
 
 from app.core import brief, data, textprep
@@ -25,7 +26,7 @@ from app.models import adapters, classifier
 from app.models.batching import pad_right
 from finetune import overlap
 from finetune.calibrate import log_loss, temperature, threshold
-from finetune.config import Adapter, TrainConfig
+from finetune.config import Adapter, Data, TrainConfig
 from finetune.job import (
     Job,
     Order,
@@ -42,8 +43,35 @@ MIN_DEV = 100
 """With fewer dev rows nothing is calibrated on them."""
 
 
+POLES = ("negative", "positive")
+"""What a rating below and above 0 is called."""
+
+
 class ClassifierTrainer(Repeatable, Trainer):
-    """transformers.Trainer with rows in a repeatable order."""
+    """transformers.Trainer with rows in a repeatable order, and R-Drop."""
+
+    rdrop = 0.0
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The mean loss; with R-Drop, over two passes, and how far these are apart."""
+        if not (self.rdrop and model.training):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        twice = {key: torch.cat([value, value]) for key, value in inputs.items()}
+        loss, outputs = super().compute_loss(model, twice, True, num_items_in_batch)
+        loss = loss + self.rdrop * apart(*outputs.logits.float().chunk(2))
+        return (loss, outputs) if return_outputs else loss
+
+
+def apart(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+    """Symmetric Kullback-Leibler divergence of two (B, k) logits, the mean over the batch."""
+    p, q = one.log_softmax(-1), two.log_softmax(-1)
+    both = (kl_div(p, q, **_MEAN), kl_div(q, p, **_MEAN))
+    return 0.5 * (both[0] + both[1])
+
+
+_MEAN: dict[str, Any] = {"reduction": "batchmean", "log_target": True}
 
 
 def build(order: Order) -> Job:
@@ -72,7 +100,7 @@ def read(config: TrainConfig) -> tuple[list[Labelled], list[Labelled], dict[str,
     train: list[Labelled] = []
     counts: dict[str, Any] = {}
     for ref in group.learnt_from:
-        rows = _sample(_rows(ref, group.columns), group.limit, config.run.seed)
+        rows = _sample(_read(ref, group), group.limit, config.run.seed)
         kept = [row for row in rows if not overlap.shares([row.text], known)]
         counts[ref] = {"read": len(rows), "overlap_left_out": len(rows) - len(kept)}
         train += kept
@@ -98,6 +126,13 @@ def features(
             "labels": [labels.index(row.label) for row in rows],
         }
     )
+
+
+def _read(ref: str, group: Data) -> list[Labelled]:
+    if ref not in group.ratings:
+        return _rows(ref, group.columns)
+    rated = [row for row in data.regression(ref) if abs(row.score) >= group.min_rating]
+    return [Labelled(row.id, row.text, POLES[row.score > 0]) for row in rated]
 
 
 def _rows(ref: str, columns: dict[str, str]) -> list[Labelled]:
@@ -150,7 +185,7 @@ def _trainer(order: Order, model: Any, pad: int, train: Dataset, dev: Dataset) -
         padded = pad_right([row["input_ids"] for row in rows], pad)
         return {**padded, "labels": torch.tensor([row["labels"] for row in rows])}
 
-    return ClassifierTrainer(
+    trainer = ClassifierTrainer(
         model=model,
         args=TrainingArguments(**options),
         data_collator=collate,
@@ -158,6 +193,8 @@ def _trainer(order: Order, model: Any, pad: int, train: Dataset, dev: Dataset) -
         eval_dataset=dev if len(dev) else None,
         compute_metrics=lambda pred: scores(pred.predictions, pred.label_ids),
     )
+    trainer.rdrop = order.config.optim.rdrop
+    return trainer
 
 
 def scores(logits: Any, gold: Any) -> dict[str, float]:

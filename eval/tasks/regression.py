@@ -1,0 +1,72 @@
+"""regression: does the classifier's intensity follow how good or bad people found a text?
+
+Data: regression rows (text, score from -4 to 4), or a part of data:vader_icwsm2014 (amazon, nyt,
+tweets), each text rated by twenty people, where the sentences of one review or article are a
+cluster. The call is Sentiment.predict, as the page makes it; measured is its `intensity`, which is
+thin: no model was trained on ratings. Slices by language and length; options as for sentiment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.core import data as references
+from app.core.errors import InputError
+from app.core.kinds import Rated
+from eval.metrics import pearson, rmse
+from eval.samples import Sample, Scored
+from eval.task import Data, Request, System, Task
+from eval.tasks import sentiment
+
+if TYPE_CHECKING:
+    from app.sentiment.classifier import Prediction
+
+
+def read(ref: str) -> Data:
+    """Samples of a regression data reference. Raises InputError for scores beyond the scale."""
+    rows = references.regression(ref)
+    for row in rows:
+        if not rmse.LOWEST <= row.score <= rmse.HIGHEST:
+            raise InputError(
+                f"{ref}: row {row.id} has the score {row.score:g}; expected {rmse.LOWEST:g} (very "
+                f"bad) to {rmse.HIGHEST:g} (very good): rescale the column"
+            )
+    reviews = references.parse_ref(ref).name == "vader_icwsm2014"
+    return Data([_sample(row, row.id.rpartition("_")[0] if reviews else "") for row in rows], {})
+
+
+def build(request: Request, data: Data) -> System:  # noqa: ARG001
+    """The classifier under test. Raises InputError where it gives no intensity."""
+    model, system = sentiment.classifier(request)
+    if {"positive", "negative"} - set(model.labels):
+        raise InputError(
+            f"the classifier knows {', '.join(model.labels)}; intensity needs positive and negative"
+        )
+    return system
+
+
+def score(sample: Sample, said: Prediction | None) -> Scored:
+    """The error of one intensity; a failure is at the far end of the scale."""
+    intensity = said.intensity if said is not None else None
+    far = rmse.LOWEST if sample.gold >= 0 else rmse.HIGHEST
+    told = far if intensity is None else intensity
+    scores = {"rmse": rmse.error(sample.gold, intensity), "gold": sample.gold, "said": told}
+    return Scored(scores, {"intensity": None if intensity is None else round(intensity, 6)})
+
+
+def _sample(row: Rated, cluster: str) -> Sample:
+    slices = sentiment.slices(row.text)
+    return Sample(row.id, row.text, row.score, slices, cluster=cluster or None)
+
+
+TASK = Task(
+    name="regression",
+    summary="does the intensity of a text's mood follow how strongly people felt it?",
+    data="data:vader_icwsm2014#amazon",
+    metrics=(rmse.METRIC, pearson.METRIC),
+    systems=(),
+    packages=("app/sentiment",),
+    read=read,
+    build=build,
+    score=score,
+)
