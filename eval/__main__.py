@@ -169,6 +169,8 @@ def _run(task: Task, request: Request, out: Path | None, fresh: bool) -> None:
     typer.echo(f"{task.name}: {report.provenance.system} on {report.provenance.data.ref}")
     typer.echo(markdown.summary(report))
     typer.echo(markdown.table(report.metrics) + "\n")
+    for remark in task.remarks(found.rows):
+        typer.echo(remark)
 
 
 def _asked(plan: Plan, kept: Cache) -> Evaluation:

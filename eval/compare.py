@@ -143,7 +143,9 @@ def compare(task: Task, a: Loaded, b: Loaded) -> Comparison:
     """Every metric's paired difference, a minus b, and the flips of the task's first metric."""
     pairs = pair(a, b)
     changes = _adjusted([_change(metric, pairs) for metric in task.metrics])
-    primary = task.metrics[0].name
+    if not changes:
+        raise InputError("no metric of the task applies to these samples: nothing to compare")
+    primary = task.metric(changes[0].name)
     return Comparison(
         task=task.name,
         data=a.report.provenance.data.ref,
@@ -153,9 +155,9 @@ def compare(task: Task, a: Loaded, b: Loaded) -> Comparison:
         a=a.report.provenance.system,
         b=b.report.provenance.system,
         metrics=changes,
-        slices=_adjusted(list(_by_slice(task.metrics[0], pairs))),
-        primary=primary,
-        flips=_flips(task, pairs, primary, a.report.provenance.data.ref),
+        slices=_adjusted(list(_by_slice(primary, pairs))),
+        primary=primary.name,
+        flips=_flips(task, pairs, primary.name, a.report.provenance.data.ref),
         left_out=len({*a.report.left_out, *b.report.left_out}),
         samples_sha256={"a": a.report.samples_sha256, "b": b.report.samples_sha256},
     )

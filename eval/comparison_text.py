@@ -66,7 +66,8 @@ def _p(p: float) -> str:
 
 
 def _flip_lines(found: Comparison, texts: Mapping[str, str]) -> list[str]:
-    better = sum(flip.a > flip.b for flip in found.flips)
+    primary = next(change for change in found.metrics if change.name == found.primary)
+    better = sum((flip.a > flip.b) == primary.higher_is_better for flip in found.flips)
     worse = len(found.flips) - better
     lines = [f"{found.primary}: {better} samples better in a, {worse} worse."]
     lines += [

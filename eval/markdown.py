@@ -22,6 +22,7 @@ def render(report: Report, rows: Sequence[Row]) -> str:
         table(report.metrics),
         *_slices(report),
         *_failures(rows),
+        *_remarks(report, rows),
         "## Where it comes from",
         _provenance(report),
     ]
@@ -67,6 +68,13 @@ def _failures(rows: Sequence[Row]) -> list[str]:
     if len(failed) > SHOWN_FAILURES:
         lines.append(f"- and {len(failed) - SHOWN_FAILURES} more, in samples.jsonl")
     return ["## Failed samples", "\n".join(lines)]
+
+
+def _remarks(report: Report, rows: Sequence[Row]) -> list[str]:
+    from eval.tasks import TASKS
+
+    lines = TASKS[report.task].remarks(rows) if report.task in TASKS else []
+    return ["## Remarks", "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
 def _provenance(report: Report) -> str:

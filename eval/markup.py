@@ -86,7 +86,7 @@ def table(names: Sequence[str], rows: Iterable[Cells], caption: str = "") -> Saf
         f'<th scope="col"{_class(number)}>{escape(name)}</th>'
         for name, number in zip(names, numeric, strict=True)
     )
-    lines = "".join(_line(row, numeric) for row in body)
+    lines = "".join(_line(row, numeric, names) for row in body)
     told = f"<caption>{escape(caption)}</caption>" if caption else ""
     inside = f"<table>{told}<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
     return tag("div", Safe(inside), "scroll")
@@ -143,10 +143,13 @@ def number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.4g}"
 
 
-def _line(row: Cells, numeric: Sequence[bool]) -> str:
-    first = f'<th scope="row">{shown(row[0])}</th>'
-    pairs = list(zip(row, numeric, strict=True))[1:]
-    return f"<tr>{first}{''.join(f'<td{_class(n)}>{shown(v)}</td>' for v, n in pairs)}</tr>"
+def _line(row: Cells, numeric: Sequence[bool], names: Sequence[str]) -> str:
+    """A row; each cell carries its column's name for phones, where rows are cards."""
+    cells = "".join(
+        f'<td{_class(number)} data-name="{escape(name)}">{shown(value)}</td>'
+        for value, number, name in list(zip(row, numeric, names, strict=True))[1:]
+    )
+    return f'<tr><th scope="row">{shown(row[0])}</th>{cells}</tr>'
 
 
 def _number(value: object) -> bool:

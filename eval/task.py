@@ -15,7 +15,7 @@ from app.core.errors import InputError, nearest
 from app.core.files import ROOT
 from app.core.provenance import code_hash
 from eval.metrics.base import Context, Metric
-from eval.samples import Sample, Scored
+from eval.samples import Row, Sample, Scored
 
 
 class Request(NamedTuple):
@@ -74,6 +74,8 @@ class Task:
     build: Callable[[Request, Data], System]
     score: Callable[[Sample, Any], Scored]
     """Scores of one output; an output of None is a failure and gets the worst."""
+    remarks: Callable[[Sequence[Row]], list[str]] = lambda _: []
+    """What a reader of the report must know beside its numbers, a line each."""
 
     @property
     def code_parts(self) -> tuple[str, ...]:

@@ -29,9 +29,10 @@ from eval.markup import (
     tree,
     words,
 )
-from eval.pages import INTERVALS, MOST_ROWS, arrow, cut, spoken
+from eval.pages import INTERVALS, arrow, spoken
 from eval.plots import Bar, Told
 from eval.report import Report
+from eval.sections import MOST_ROWS, cut
 
 Tree = Mapping[str, Any]
 COMPARED = {"task", "data", "n", "seed", "confidence", "a", "b", "metrics", "primary", "flips",

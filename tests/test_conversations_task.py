@@ -74,9 +74,14 @@ def test_surprises_name_what_broke_and_what_works_by_now() -> None:
         *ran("broken", *[1] * 6, 0, 0), *ran("works-by-now", *[1] * 8, gold="fail"),
         *ran("perhaps", 1, 1, gold="fail"),
     ]  # fmt: skip
-    assert conversations.surprises(rows) == [
+    unexpected = [
         "broken failed 2 of 8 (seeds 6, 7): because",
         "works-by-now passes with all seeds: mark it `expected: pass`",
+    ]
+    assert conversations.surprises(rows) == unexpected
+    assert conversations.remarks(rows) == [
+        *(f"unexpected: {line}" for line in unexpected),
+        "known failed 8 of 8 (seeds 0, 1, 2, 3, 4, 5, 6, 7): because",
     ]
 
 
@@ -113,6 +118,8 @@ def test_the_demo_scenarios_leave_their_failed_transcripts(tmp_path: Path) -> No
     assert all("@example" not in row.prediction["text"] for row in failed), "redacted"
     written = report.write(tmp_path, found.report, found.rows)
     assert report.read(tmp_path).report == written
+    remarks = (tmp_path / "report.md").read_text().partition("## Remarks")[2]
+    assert " failed 1 of 1 (seeds " in remarks
 
 
 def test_two_runs_give_the_same_report(tmp_path: Path) -> None:

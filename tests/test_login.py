@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from pwdlib import PasswordHash
@@ -18,6 +18,7 @@ from app.core import passwords
 from app.serving import accounts
 from app.serving.accounts import COOKIE, Account, Accounts, NotAllowed
 from app.store import users as user_store
+from app.store.models import utc_now
 from app.ui import signin
 from tests.helpers_server import Site, site
 
@@ -51,9 +52,7 @@ def desk(shared: Site) -> Site:
     return shared
 
 
-def login(
-    client: TestClient, name: str = "ada", password: str = PASSWORD, **more: str
-) -> httpx.Response:
+def login(client: TestClient, name: str = "ada", password: str = PASSWORD, **more: str) -> Any:
     form = {"name": name, "password": password}
     return client.post("/login", data=form, headers=more, follow_redirects=False)
 
@@ -177,7 +176,7 @@ def test_a_session_ends_with_the_password_the_user_and_its_time(
     users.set_password("ada", HASH)
     assert who(desk, client) == Account("customer")
     login(client)
-    later = accounts.utc_now() + timedelta(hours=accounts.SESSION_HOURS, seconds=1)
+    later = utc_now() + timedelta(hours=accounts.SESSION_HOURS, seconds=1)
     monkeypatch.setattr(user_store, "utc_now", lambda: later)
     assert who(desk, client) == Account("customer")
     monkeypatch.undo()

@@ -226,3 +226,10 @@ def test_json_nested_beyond_reason_is_a_sentence(tmp_path: Path) -> None:
         records.read_rows(path)
     with pytest.raises(InputError, match="is not JSON"):
         read_json(path)
+
+
+def test_two_documents_of_one_id_are_refused(tmp_path: Path) -> None:
+    write_text(tmp_path / "docs.jsonl", '{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n')
+    write_text(tmp_path / "queries.jsonl", '{"text": "q", "gold": ["a"]}\n')
+    with pytest.raises(InputError, match="two documents have the id a"):
+        kinds.read_corpus(tmp_path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,12 +113,20 @@ def read_corpus(folder: Path) -> Corpus:
     docs = [doc(row) for row in read_rows(folder / "docs.jsonl")]
     rows = read_rows(folder / "queries.jsonl")
     queries = [_query(row) for row in rows]
-    known = {article["id"] for article in docs}
+    known = _unique_ids(docs, folder / "docs.jsonl")
     for row, query in zip(rows, queries, strict=True):
         unknown = sorted(set(query.gold) - known)
         if unknown:
             raise InputError(f"{row['_where']}: gold names no document: {', '.join(unknown)}")
     return Corpus(docs, queries)
+
+
+def _unique_ids(docs: Sequence[Mapping[str, Any]], file: Path) -> set[str]:
+    ids = Counter(str(article["id"]) for article in docs)
+    twice = [name for name, count in ids.items() if count > 1]
+    if twice:
+        raise InputError(f"{file}: two documents have the id {', '.join(twice)}; ids must be unique")
+    return set(ids)
 
 
 def split_of(found: Corpus, split: str) -> Corpus:

@@ -24,7 +24,7 @@ class Prediction(NamedTuple):
         """How good or bad the text feels, from -4 to 4; None for labels of another kind.
 
         Thin: 4 * (p(positive) - p(negative)), so that how sure stands for how strong. The scale is
-        that of VADER's raters (Hutto and Gilbert 2014); no model was trained on their ratings.
+        that of VADER's raters (Hutto and Gilbert 2014); no model was trained on it as a scale.
         """
         if {"positive", "negative"} - self.probabilities.keys():
             return None

@@ -15,8 +15,6 @@ from typing import Any
 
 import bm25s
 import numpy as np
-from rank_bm25 import BM25Okapi
-from sentence_transformers import SentenceTransformer, util
 
 DEPTH, SHOWN = 50, 3
 """Passages of each ranking that are fused, and of the fused one that are returned."""
@@ -29,19 +27,24 @@ class Default:
     """As the libraries come: all defaults of `encode` and `BM25Okapi`, words cut at spaces."""
 
     def __init__(self, folder: Path) -> None:
+        from sentence_transformers import SentenceTransformer
+
         self._model = SentenceTransformer(str(folder))
         dtype = _dtype(self._model)
         self.does = f"SentenceTransformer.encode as it comes: {dtype}, batch 32; rank_bm25; RRF"
 
     def index(self, docs: Docs) -> Any:
         """A function from a question to article ids."""
+        from rank_bm25 import BM25Okapi
+        from sentence_transformers.util import semantic_search
+
         articles, texts = passages(docs)
         vectors = self._model.encode(texts, convert_to_tensor=True, show_progress_bar=False)
         bm25 = BM25Okapi([text.lower().split() for text in texts])
 
         def search(question: str) -> list[str]:
             vector = self._model.encode(question, convert_to_tensor=True, show_progress_bar=False)
-            near = util.semantic_search(vector, vectors, top_k=DEPTH)[0]
+            near = semantic_search(vector, vectors, top_k=DEPTH)[0]
             words = np.argsort(-bm25.get_scores(question.lower().split()))[:DEPTH]
             return [articles[row] for row in fused([int(hit["corpus_id"]) for hit in near], words)]
 
@@ -52,6 +55,8 @@ class Tuned:
     """The product's dtype and batch, one matrix product, bm25s, no full sorts."""
 
     def __init__(self, folder: Path, dtype: str, batch: int) -> None:
+        from sentence_transformers import SentenceTransformer
+
         self._model = SentenceTransformer(str(folder), model_kwargs={"dtype": dtype})
         self._batch = batch
         self.does = (
@@ -99,7 +104,7 @@ def fused(*rankings: Iterable[int]) -> list[int]:
     return sorted(share, key=lambda row: -share[row])[:SHOWN]
 
 
-def _dtype(model: SentenceTransformer) -> str:
+def _dtype(model: Any) -> str:
     """That of the weights as they were loaded."""
     return str(next(model.parameters()).dtype).removeprefix("torch.")
 

@@ -8,7 +8,6 @@ applies only where the data has both kinds; failures have the worst score of the
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from eval.metrics.base import Metric, Values
 from eval.metrics.oos_recall import both_kinds, read
@@ -17,6 +16,8 @@ from eval.stats import Units
 
 def auroc(units: Units) -> Values:
     """units: (..., n, 2), 1 where out of scope, and the in-scope score."""
+    from scipy.stats import rankdata  # here, since `list` imports every metric
+
     inside = units[..., 0] == 0
     ranks = rankdata(units[..., 1], axis=-1)
     n_in = inside.sum(axis=-1).astype(np.float64)

@@ -97,23 +97,39 @@ def score(sample: Sample, said: Verdict | None) -> Scored:  # noqa: ARG001
         return Scored(scores, {"reasons": ["the product raised an error"]})
     scores = {pass_k.SCORE: float(not said.reasons), as_expected.CRASHED: 0.0}
     told = {"reasons": said.reasons, "turns": said.turns}
-    return Scored(scores, told, said.transcript if said.reasons else None)
+    # Reasons once more before the words: a page that shows a sample shows its text.
+    text = "\n".join([*said.reasons, said.transcript]) if said.reasons else None
+    return Scored(scores, told, text)
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """What did not turn out as marked, then every other scenario that failed; a line each."""
+    unexpected = surprises(rows)
+    failed = [_told(name, group) for name, group in pass_k.runs(rows).items() if _failed(group)]
+    return [*(f"unexpected: {line}" for line in unexpected),
+            *(line for line in failed if line not in unexpected)]  # fmt: skip
 
 
 def surprises(rows: Sequence[Row]) -> list[str]:
-    """Scenarios that did not turn out as marked: a line each, with the first reason."""
-    lines = []
-    for name, group in pass_k.runs(rows).items():
-        failed = [row for row in group if row.scores[pass_k.SCORE] != 1]
-        if as_expected.as_expected(group) or (not failed and len(group) < SEEDS):
-            continue  # as marked, or too few runs to say that it works
-        if failed:
-            seeds = ", ".join(row.id.rpartition("#")[2] for row in failed)
-            reason = failed[0].error or failed[0].prediction["reasons"][0]
-            lines.append(f"{name} failed {len(failed)} of {len(group)} (seeds {seeds}): {reason}")
-        else:
-            lines.append(f"{name} passes with all seeds: mark it `expected: pass`")
-    return lines
+    """Scenarios that did not turn out as marked. With too few runs none passes by surprise."""
+    return [
+        _told(name, group)
+        for name, group in pass_k.runs(rows).items()
+        if not as_expected.as_expected(group) and (_failed(group) or len(group) >= SEEDS)
+    ]
+
+
+def _failed(group: Sequence[Row]) -> list[Row]:
+    return [row for row in group if row.scores[pass_k.SCORE] != 1]
+
+
+def _told(name: str, group: Sequence[Row]) -> str:
+    failed = _failed(group)
+    if not failed:
+        return f"{name} passes with all seeds: mark it `expected: pass`"
+    seeds = ", ".join(row.id.rpartition("#")[2] for row in failed)
+    reason = failed[0].error or failed[0].prediction["reasons"][0]
+    return f"{name} failed {len(failed)} of {len(group)} (seeds {seeds}): {reason}"
 
 
 def _served(
@@ -191,4 +207,5 @@ TASK = Task(
     read=read,
     build=build,
     score=score,
+    remarks=remarks,
 )  # fmt: skip

@@ -20,11 +20,9 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from app.core import data
-from app.core.config import parse
 from app.core.errors import ConfigError, InputError, nearest
 from app.core.messages import Conversation
 from app.core.prompt import DECLINE, support_messages, template
-from app.core.records import read_rows
 from app.models import adapters, classifier
 from app.models.loading import causal_model, tokenizer
 from finetune import grounded, overlap
@@ -143,18 +141,10 @@ def _conversations(ref: str, seed: int, limit: int | None) -> grounded.Found:
             f"{ref}: sft reads a file of conversations (file:PATH.jsonl) or a folder with "
             f"docs.jsonl and queries.jsonl"
         )
-    rows = [_conversation(row) for row in read_rows(path)]
+    rows = data.conversations(ref)
     if limit is not None and limit < len(rows):
         rows = random.Random(seed).sample(rows, limit)
     return grounded.Found(rows, {})
-
-
-def _conversation(row: dict[str, Any]) -> Conversation:
-    fields = {key: row[key] for key in ("messages", "passages") if row.get(key)}
-    made = parse(Conversation, fields, row["_where"])
-    if made.messages[-1].role != "assistant" or len(made.messages) < 2:
-        raise InputError(f"{row['_where']}: expected messages that end with the assistant's answer")
-    return made
 
 
 def _texts(row: Conversation) -> list[str]:
