@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from app.core import data as references
 from app.core import fingerprints, provenance
 from app.core.errors import AppError, InputError, NotReady
+from app.core.files import release_dir
 from eval.cache import Cache
 from eval.measure import by_slice, measure
 from eval.report import DataRecord, Provenance, Report
@@ -62,7 +63,7 @@ def prepare(task: Task, request: Request) -> Plan:
     ref = request.data or task.data
     data = task.read(ref)
     _unique(ref, data.samples)
-    known = _trained_on(request.adapter)
+    known = _trained_on(_adapter_of(task, request))
     overlapping = [s.id for s in data.samples if known and fingerprints.overlaps(s.text, known)]
     out = set(overlapping)
     kept = _drawn([s for s in data.samples if s.id not in out], request.limit)
@@ -166,12 +167,20 @@ def _unique(ref: str, samples: Sequence[Sample]) -> None:
         seen.add(sample.id)
 
 
+def _adapter_of(task: Task, request: Request) -> Path | None:
+    """The folder of the adapter under test: the one named, or the released one's."""
+    if request.adapter is not None or request.model or request.system:
+        return request.adapter
+    feature = "sentiment" if task.name == "regression" else task.name
+    return release_dir() / feature
+
+
 def _trained_on(adapter: Path | None) -> frozenset[int]:
     """Fingerprints of what the adapter was trained on; they lie in its folder or one above."""
     if adapter is None:
         return frozenset()
     for folder in (adapter, adapter.parent):
-        file = folder / "fingerprints.bin"
+        file = folder / fingerprints.FILE
         if file.is_file():
             return fingerprints.read(file)
     return frozenset()

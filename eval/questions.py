@@ -23,7 +23,7 @@ class Originals:
 
 
 def samples(ref: str, queries: Iterable[Query], originals: Originals) -> list[Sample]:
-    """Queries with their gold articles, sliced by language and kind.
+    """Queries with their gold articles, sliced by language and kind; the demo's also by topic.
 
     Public questions were written several from one document, so those on one document are a cluster;
     the demo shop's were each written from a card of their own.
@@ -34,6 +34,8 @@ def samples(ref: str, queries: Iterable[Query], originals: Originals) -> list[Sa
 
 def _sample(query: Query, originals: Originals, cluster: str | None) -> Sample:
     slices = {"language": query.lang, "kind": query.kind}
+    if cluster is None and query.gold and query.topic:
+        slices["topic"] = query.topic  # thousands of them, or a question each, say nothing
     return Sample(query.id, query.text, originals(query.gold), slices, query, cluster or None)
 
 

@@ -1,4 +1,4 @@
-"""`python -m eval bench`: how many times faster, by ratios within rounds; no test times anything."""
+"""`python -m eval bench`: how many times faster, by ratios within rounds. Nothing is timed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def order(path: Path, count: int = 2) -> Order:
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """Workers run in this process on fake arms; the result is the environment that each was given."""
+    """Workers run in this process on fake arms; returns the environment of each."""
     given = []
 
     def worker(command: list[str], env: dict[str, str], **_: object) -> Any:

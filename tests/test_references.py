@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,10 @@ from app.models import packaged, references
 from app.models.packaged import Package
 from app.models.references import parse, resolve
 from app.models.weights import cached_sha256
+from tests.helpers_hub import COMMIT, Hub, sha
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def model_folder(folder: Path, data: bytes = b"weights") -> Path:
@@ -344,69 +338,6 @@ def test_threads_that_come_at_once_unpack_once(gguf: Callable[[], int]) -> None:
 
 
 # The Hub, on loopback; huggingface_hub reads the environment when imported, hence processes
-
-
-class Hub:
-    """Serves `repos` {name: {file: bytes}} as the Hub would; `asked` lists the paths."""
-
-    def __init__(self, repos: dict[str, dict[str, bytes]]) -> None:
-        self.asked: list[str] = []
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                hub.answer(self, repos)
-
-            do_HEAD = do_GET
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, to: BaseHTTPRequestHandler, repos: dict[str, dict[str, bytes]]) -> None:
-        path = to.path.partition("?")[0]
-        self.asked.append(path)
-        for name, files in repos.items():
-            if path.startswith(f"/api/models/{name}/tree/"):
-                listing = [self._entry(file, data) for file, data in files.items()]
-                return self._send(to, json.dumps(listing).encode())
-            if path.startswith(f"/api/models/{name}"):
-                siblings = [
-                    {"rfilename": file, "size": len(data), "lfs": self._entry(file, data)["lfs"]}
-                    for file, data in files.items()
-                ]
-                info = {"id": name, "sha": COMMIT, "siblings": siblings}
-                return self._send(to, json.dumps(info).encode())
-            file = path.removeprefix(f"/{name}/resolve/{COMMIT}/")
-            if file in files:
-                return self._send(to, files[file])
-        return self._send(to, b"{}", status=404, error="RepoNotFound")
-
-    def _entry(self, file: str, data: bytes) -> dict[str, Any]:
-        lfs = {"oid": sha(data), "sha256": sha(data), "size": len(data), "pointerSize": 134}
-        return {
-            "type": "file",
-            "path": file,
-            "size": len(data),
-            "oid": hashlib.sha1(data).hexdigest(),
-            "lfs": lfs if file.endswith(".safetensors") else None,
-        }
-
-    def _send(
-        self, to: BaseHTTPRequestHandler, data: bytes, status: int = 200, error: str = ""
-    ) -> None:
-        to.send_response(status)
-        to.send_header("Content-Length", str(len(data)))
-        to.send_header("ETag", f'"{sha(data)}"')
-        to.send_header("X-Repo-Commit", COMMIT)
-        if error:
-            to.send_header("X-Error-Code", error)
-        to.end_headers()
-        if to.command != "HEAD":
-            to.wfile.write(data)
 
 
 @pytest.fixture

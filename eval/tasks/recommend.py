@@ -3,8 +3,8 @@
 Data: interactions. Each customer's last new item, by time, is held out; the system is fitted on
 the rest and ranks the whole catalogue without what the customer has (no sampled negatives:
 Krichene and Rendle 2020). Customers with fewer than two items are not asked. Where ratings are
-explicit (any above 1), 4 and more count as taken. Slices by the length of the history. Systems:
-popular, itemknn, ease, content, hybrid.
+explicit (any above 1), 4 and more count as taken. Slices by the length of the history and by
+whether the item is cold. Systems: popular, itemknn, ease, content, hybrid.
 
 What it does not show: the system knows what other customers took later (leave-last-out is no split
 of time), and items of the same basket as the one held out stay.
@@ -29,6 +29,8 @@ KEPT = 20
 """Items of a ranking that samples.jsonl keeps."""
 SHORT, LONG = 2, 8
 """Items: up to SHORT is a short history, from LONG on a long one."""
+COLD = 5
+"""An item that at most so many others took is cold."""
 
 
 def read(ref: str) -> Data:
@@ -41,7 +43,8 @@ def read(ref: str) -> Data:
     if not held:
         raise InputError(f"{ref}: no customer took two different items, so none can be held out")
     known = Counter(row["user"] for row in train)
-    samples = [_sample(user, item, known[user]) for user, item in held.items()]
+    times = Counter(row["item"] for row in train)
+    samples = [_sample(user, item, known[user], times[item]) for user, item in held.items()]
     catalogue = sorted({row["item"] for row in [*found.items, *taken]})
     described = {row["item"] for row in found.items}
     # An item that nobody else took is on sale all the same: it must be there to be ranked.
@@ -88,9 +91,10 @@ def _taken(ratings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in ratings if not explicit or row["rating"] >= LIKED]
 
 
-def _sample(user: str, gold: str, known: int) -> Sample:
+def _sample(user: str, gold: str, known: int, times: int) -> Sample:
     length = "short" if known <= SHORT else "long" if known >= LONG else "medium"
-    return Sample(user, user, gold, {"history": length}, user)
+    item = "cold" if times <= COLD else "warm"
+    return Sample(user, user, gold, {"history": length, "item": item}, user)
 
 
 TASK = Task(

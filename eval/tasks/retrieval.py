@@ -3,7 +3,7 @@
 Data: a retrieval folder, or data:stackfaq, data:squad2_small. The call is Knowledge.search, with
 the turns before the question as the chat passes them. Passages roll up to their articles, first
 occurrence first; a translation (`same_as`) is the article itself. Questions without a gold article
-are not asked. Slices by language and kind. Systems: bm25, dense, hybrid (what the chat uses);
+are not asked. Slices by language, kind and topic. Systems: bm25, dense, hybrid (what the chat uses);
 --model names the encoder.
 """
 

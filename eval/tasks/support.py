@@ -2,9 +2,9 @@
 
 Data: a support folder, or data:squad2_small. The call is SupportChat.answer with the turns before,
 one whole turn as the chat makes it. A question without gold article is to be declined. Slices by
-language and kind. Systems: quote (the best passage), base (the model with the best prompt found on
-dev, or --prompt), lora (--adapter DIR); without options the released one. --model scripted needs no
-weights and says nothing about a real model.
+language, kind and topic. Systems: quote (the best passage), base (the model with the best prompt
+found on dev, or --prompt), lora (--adapter DIR); without options the released one. --model scripted
+needs no weights and says nothing about a real model.
 """
 
 from __future__ import annotations
