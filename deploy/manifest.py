@@ -20,7 +20,8 @@ RUNTIME = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "huggingface_hub", "gradio",
     "fastapi", "uvicorn", "swagger-ui-bundle", "itsdangerous", "limits", "prometheus_client",
     "structlog", "pydantic", "PyYAML", "typer", "SQLAlchemy", "alembic", "bm25s", "numpy", "scipy",
-    "presidio_analyzer", "phonenumbers", "psutil",
+    "presidio_analyzer", "phonenumbers", "psutil", "pwdlib", "argon2-cffi", "python-multipart",
+    "httpx",
 )  # fmt: skip
 # The Space's torch build may bring libraries of its own (CUDA); they are torch's business.
 _OF_TORCH = re.compile(r"^(nvidia-|cuda-|triton$)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -253,6 +254,22 @@ def test_a_worker_that_said_why_is_not_explained_again(
     assert not workers
 
 
+def test_who_stops_the_bench_stops_its_worker() -> None:
+    worker = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    code = (
+        "import sys; from eval.bench import launch, settings; "
+        f"launch.finish(settings.NATIVE, [sys.executable, '-c', {worker!r}], {{}})"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as bench:
+        assert bench.stdout is not None
+        number = int(bench.stdout.readline())
+        bench.terminate()
+        assert bench.wait(timeout=30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
 @pytest.mark.parametrize(
     ("wait", "count", "verdict"),
     [
@@ -331,7 +348,7 @@ def test_retrieval_asks_questions_that_stand_alone() -> None:
     assert work.asked == retrieval.read("demo:support", None).asked
 
 
-def test_a_limited_retrieval_bench_has_the_documents_of_its_questions_alone() -> None:
+def test_retrieval_indexes_the_documents_of_its_questions() -> None:
     work = retrieval.read("demo:support", 3)
     assert len(work.asked) == 3
     gold = {article for sample in work.asked for article in sample.gold}

@@ -6,13 +6,15 @@ Nothing is kept of a bench that ends early: half of it is no comparison.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 from app.core import provenance
 from app.core.config import parse
@@ -92,22 +94,34 @@ def _run(bench: Bench, setting: Setting, request: Request, rounds: int) -> Run:
             path=Path(folder) / "run.json",
         )
         command = [sys.executable, "-m", "eval.bench.worker", order.model_dump_json()]
-        _finished(setting, command)
+        # What a worker that is killed leaves behind goes with the folder.
+        finish(setting, command, {"HF_HUB_OFFLINE": "1", "TMPDIR": folder})
         return parse(Run, read_json(order.path), f"the run {setting.name}")
 
 
-def _finished(setting: Setting, command: Sequence[str]) -> None:
-    """Run to the end; the worker's own sentence is its last line on stderr."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"} | dict(setting.environment)
-    done = subprocess.run(command, cwd=ROOT, env=environment)
+def finish(setting: Setting, command: Sequence[str], extra: Mapping[str, str]) -> None:
+    """Run to the end under `setting`; who stops this process stops the worker with it.
+
+    Leaves with status 2 where the worker did, since it has said why. Raises AppError where it died.
+    """
+    environment = os.environ | dict(extra) | dict(setting.environment)
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment)  # kills it on any exception
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if done.returncode == 2:
-        raise SystemExit(2)  # it has said why
+        raise SystemExit(2)
     if done.returncode:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
         raise AppError(
             f"the run {setting.name} ended with {how} before its last round (9 is often a machine "
             "without memory left): nothing was written; what it said stands above"
         )
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _provenance(bench: Bench, command: str) -> Provenance:
