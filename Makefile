@@ -34,7 +34,7 @@ test: setup      ## everything that CI runs: lint, types, all tiers of tests
 prove: setup     ## the long proofs, resumable; results are committed
 	@$(PY) -m tests.prove
 
-bench: setup     ## speed beside two peers, 15 min (NAME=retrieval); the record goes to var/bench
+bench: setup     ## speed beside two peers, 12 min (NAME=retrieval); the record goes to var/bench
 	@$(PY) -m eval bench $(NAME) --out var/bench/$(NAME)
 
 lint: setup      ## ruff and mypy

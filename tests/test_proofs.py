@@ -28,6 +28,13 @@ def test_the_committed_proof_of_the_kills_holds() -> None:
     assert (found["kills"], found["questions_lost"], found["integrity"]) == (10, 0, "ok")
 
 
+def test_the_committed_proof_of_the_loops_holds() -> None:
+    found = read_json(FOLDER / "loops.json")["found"]
+    assert found["sentiment"]["verdict"] == "ship"
+    assert found["support"]["verdict"] in ("ship", "block", "inconclusive")
+    assert max(one["seconds"] for one in found.values()) < 360
+
+
 def test_the_gate_in_miniature_is_rarely_wrong() -> None:
     found = PROOFS["gate"].run(40)
     assert found["ship_worse"]["count"] <= 6

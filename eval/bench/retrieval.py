@@ -87,7 +87,7 @@ def build(request: Request) -> Contest:
 
 
 def read(ref: str, limit: int | None) -> Work:
-    """A seeded draw of questions, and their documents. Raises InputError where none can be asked alone."""
+    """A seeded draw of questions, and their documents. Raises InputError where none is alone."""
     found = task.read(ref)
     alone = [sample for sample in found.samples if not sample.source.history]
     if not alone:
