@@ -20,6 +20,7 @@ from tests.test_readme import ELSEWHERE, ENGLISH, commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of this checkout, without what git ignores."""

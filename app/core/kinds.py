@@ -125,7 +125,7 @@ def _unique_ids(docs: Sequence[Mapping[str, Any]], file: Path) -> set[str]:
     ids = Counter(str(article["id"]) for article in docs)
     twice = [name for name, count in ids.items() if count > 1]
     if twice:
-        raise InputError(f"{file}: two documents have the id {', '.join(twice)}; ids must be unique")
+        raise InputError(f"{file}: two documents have the id {', '.join(twice)}; make ids unique")
     return set(ids)
 
 

@@ -3,8 +3,8 @@
 Data: a retrieval folder, or data:stackfaq, data:squad2_small. The call is Knowledge.search, with
 the turns before the question as the chat passes them. Passages roll up to their articles, first
 occurrence first; a translation (`same_as`) is the article itself. Questions without a gold article
-are not asked. Slices by language, kind and topic. Systems: bm25, dense, hybrid (what the chat uses);
---model names the encoder.
+are not asked. Slices by language, kind and topic. Systems: bm25, dense, hybrid (what the chat
+uses); --model names the encoder.
 """
 
 from __future__ import annotations
