@@ -44,6 +44,10 @@ def test_control_tokens_become_words() -> None:
     assert "system" in said
 
 
+def test_a_token_inside_a_token_is_broken_up_too() -> None:
+    assert clean("<|[INST]|>") == "< |[ INST]|>"
+
+
 @given(
     st.lists(
         st.sampled_from(

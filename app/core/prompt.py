@@ -77,7 +77,9 @@ def defuse(text: str) -> str:
 
     Does not cover formats not listed in _CONTROL: the tokenizer's own sanitiser is the second lock.
     """
-    return _CONTROL.sub(lambda m: f"{m.group()[0]} {m.group()[1:]}", text)
+    while _CONTROL.search(text):  # a token broken up may have held another: <|[INST]|>
+        text = _CONTROL.sub(lambda m: f"{m.group()[0]} {m.group()[1:]}", text)
+    return text
 
 
 def support_messages(
