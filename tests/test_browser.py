@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
 from app.ui.i18n import text
+from tests.helpers_browser import chromium, serving
+
+__all__ = ["chromium"]
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
 ASKED = {"en": "Where do I find the invoice for my order?", "zh": "下单以后多久能收到货？"}
 EVIL = "<img src=x onerror=alert(1)> ![x](http://127.0.0.1:1/x.png) **bold** $$x$$"
@@ -34,40 +28,8 @@ Open = Callable[..., Page]
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an app of its own, ready to answer."""
     folder: Path = tmp_path_factory.mktemp("browser")
-    environment = os.environ | {"FRONTDESK_VAR": str(folder), "OMP_NUM_THREADS": "1"}
-    log = (folder / "app.log").open("w")
-    app = subprocess.Popen(
-        [sys.executable, "-m", "app", "--model", "scripted", "--port", "0"],
-        stdout=log, stderr=subprocess.STDOUT, env=environment,
-    )  # fmt: skip
-    try:
-        yield _ready(app, folder / "app.log")
-    finally:
-        app.terminate()
-        app.wait(20)
-        log.close()
-
-
-def _ready(app: subprocess.Popen[bytes], log: Path) -> str:
-    end = time.monotonic() + 90
-    while time.monotonic() < end and app.poll() is None:
-        found = re.search(r"^ +(http://\S+)$", log.read_text(), re.MULTILINE)
-        if found:
-            try:
-                if httpx.get(f"{found[1]}/readyz").status_code == 200:
-                    return found[1]
-            except httpx.TransportError:
-                pass
-        time.sleep(0.2)
-    raise AssertionError(f"the app did not get ready:\n{log.read_text()[-2000:]}")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with serving(folder) as url:
+        yield url
 
 
 @pytest.fixture

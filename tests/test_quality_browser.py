@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from app.core.files import RELEASES
-from tests.test_browser import CHROMIUM, FLAGS, _ready
+from tests.helpers_browser import chromium, serving
+
+__all__ = ["chromium"]
 
 pytestmark = pytest.mark.browser
 PASSWORD = "correct horse battery"
@@ -20,41 +21,13 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An app with the admin ada, over the committed releases' reports, of which one has a page."""
-    import shutil
-
-    from eval import pages
-    from eval.report import REPORT, Report, _rows
-    from eval.tasks import task
-
+    """An app with the admin ada, over the committed releases' reports."""
     folder: Path = tmp_path_factory.mktemp("quality")
-    shutil.copytree(RELEASES, folder / "release")
-    place = folder / "release" / "support" / "reports" / "support"
-    report = Report.model_validate_json((place / REPORT).read_text(encoding="utf-8"))
-    pages.write_page(place, task(report.task), report, _rows(place / report.samples))
-    own = {"FRONTDESK_VAR": str(folder / "var"), "FRONTDESK_RELEASES": str(folder / "release")}
-    environment = os.environ | own | {"OMP_NUM_THREADS": "1"}
     add = [sys.executable, "-m", "app", "user", "add", "ada", "--role", "admin"]
-    subprocess.run(add, input=PASSWORD, text=True, check=True, env=environment)
-    log = (folder / "app.log").open("w")
-    app = subprocess.Popen(
-        [sys.executable, "-m", "app", "--model", "scripted", "--port", "0"],
-        stdout=log, stderr=subprocess.STDOUT, env=environment,
-    )  # fmt: skip
-    try:
-        yield _ready(app, folder / "app.log")
-    finally:
-        app.terminate()
-        app.wait(20)
-        log.close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    own = os.environ | {"FRONTDESK_VAR": str(folder)}
+    subprocess.run(add, input=PASSWORD, text=True, check=True, env=own)
+    with serving(folder) as url:
+        yield url
 
 
 def visit(chromium: Browser, address: str, wrong: list[str]) -> Page:

@@ -563,6 +563,15 @@ def test_a_bubble_shows_any_text_and_interprets_none(said: str) -> None:
     assert markup.text == said
 
 
+def test_an_unsure_verdict_names_its_share_only_in_a_language_it_was_measured_on() -> None:
+    shown = {"label": "positive", "score": 0.92, "probabilities": {}, "not_sure": True}
+    english = sentiment.verdict({**shown, "text": "It is a mug."}, "zh")
+    chinese = sentiment.verdict({**shown, "text": "这茶喝起来像洗碗水。"}, "zh")
+    assert "92" in english
+    assert "92" not in chinese
+    assert "只学过英文" in chinese
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -571,7 +580,14 @@ def test_a_bubble_shows_any_text_and_interprets_none(said: str) -> None:
         lambda: recommend.message(EVIL),
         lambda: build.banner("waking", EVIL),
         lambda: sentiment.verdict(
-            {"label": EVIL, "score": 0.9, "probabilities": {EVIL: 0.9}, "not_sure": False}, "en"
+            {
+                "label": EVIL,
+                "score": 0.9,
+                "probabilities": {EVIL: 0.9},
+                "not_sure": False,
+                "text": EVIL,
+            },
+            "en",
         ),
     ],
 )

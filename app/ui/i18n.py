@@ -115,6 +115,8 @@ EN = {
     "sentiment.not_sure": "Not sure",
     "sentiment.leaning": "Leaning towards {label}, but only at {percent}: better that a person "
     "reads this one.",
+    "sentiment.unread": "It has learned English only, so its guess here ({label}) is worth little: "
+    "better that a person reads this one.",
     "sentiment.sure": "{percent} sure",
     "sentiment.wrong": "This is wrong",
     "sentiment.correct": "What is it really?",
@@ -254,6 +256,7 @@ ZH = {
     "sentiment.bars": "模型的把握如何分配",
     "sentiment.not_sure": "拿不准",
     "sentiment.leaning": "偏向{label}，但只有 {percent} 的把握，这一条最好由人来看。",
+    "sentiment.unread": "它只学过英文，在这里的猜测（{label}）不可靠，这一条最好由人来看。",
     "sentiment.sure": "{percent} 的把握",
     "sentiment.wrong": "判断有误",
     "sentiment.correct": "其实是？",

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.core.errors import InputError
+from app.core.language import detect
 from app.services import Services
 from app.ui.i18n import text, word
 from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, awaited, note, percent
@@ -168,7 +169,10 @@ def verdict(shown: Shown, language: str) -> str:
     label, share = word(language, "label", shown["label"]), percent(shown["score"])
     if shown["not_sure"]:
         tone, title = "unsure", text(language, "sentiment.not_sure")
-        line = text(language, "sentiment.leaning", label=label, percent=share)
+        # A share of certainty in a language that nobody measured it on would be a made-up number.
+        read = detect(shown["text"]) == "en"
+        key = "sentiment.leaning" if read else "sentiment.unread"
+        line = text(language, key, label=label, percent=share)
     else:
         tone, title = shown["label"], label
         line = text(language, "sentiment.sure", percent=share)
