@@ -1,7 +1,9 @@
-"""`python -m finetune feedback`: what users said, as training data. Training itself: train.py."""
+"""`python -m finetune`: data from feedback, doctor, plan, table. Training itself: train.py."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +16,7 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 
 @cli.callback()
 def main() -> None:
-    """Training data from what users said. Training itself: accelerate launch finetune/train.py."""
+    """What comes before a training run, which is: accelerate launch finetune/train.py."""
 
 
 @cli.command()
@@ -38,6 +40,91 @@ def feedback(
     for reason, count in record["counts"].items():
         print(f"  {count:5d}  {reason.replace('_', ' ')}")
     print(f"written to {out}")
+
+
+@cli.command()
+def doctor(
+    config: Annotated[Path, typer.Option(help="YAML config of a run")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="override one key, e.g. data.limit=500")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="findings as JSON")] = False,
+) -> None:
+    """What is wrong with the data of a run, and what to do. Status 2 where it would not start."""
+    from app.core.config import load
+    from finetune.config import TrainConfig
+    from finetune.doctor import examine, report
+
+    found = examine(load(TrainConfig, config, overrides))
+    print(
+        json.dumps(found.as_json(), ensure_ascii=False, indent=2) if as_json else report.text(found)
+    )
+    if found.of("error"):
+        raise typer.Exit(2)
+
+
+@cli.command()
+def plan(
+    config: Annotated[Path, typer.Option(help="YAML config of a run")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="override one key, e.g. data.limit=500")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="of optimiser steps to time")] = 60.0,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="of this machine, in the currency of your bill")
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0, help="longest training the advice may name")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON")] = False,
+) -> None:
+    """What a run takes before it is begun: parameters, memory, work, time, cost; and what to train.
+
+    Times a few real optimiser steps on this machine. Writes nothing.
+    """
+    from app.core import brief
+    from app.core.config import load
+    from finetune.config import TrainConfig
+
+    wanted, limits = load(TrainConfig, config, overrides), brief.read().limits
+    from finetune.plan.plan import Terms  # seconds of imports, after the config is known to be good
+    from finetune.plan.plan import plan as planned
+    from finetune.plan.text import text
+
+    found = planned(wanted, Terms(limits, seconds, price_per_hour, max_hours))
+    print(json.dumps(found, ensure_ascii=False, indent=2) if as_json else text(found))
+
+
+@cli.command()
+def table(
+    only: Annotated[str, typer.Option(metavar="PATTERN", help="recipes, e.g. 'sst2-*'")] = "*",
+    limit: Annotated[int | None, typer.Option(min=1, help="at most so many runs now")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="what is done and what is left")] = False,
+    show: Annotated[bool, typer.Option("--show", help="the finished runs as Markdown")] = False,
+    config: Annotated[Path, typer.Option(help="what is compared")] = Path("finetune/table.yaml"),
+    to: Annotated[Path, typer.Option("--table", help="gets a line each finished run")] = Path(
+        "finetune/table.jsonl"
+    ),
+    out: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs/table"),
+) -> None:
+    """Fill the table of methods, run by run; a queue that was stopped goes on where it was.
+
+    Status 1 where a run failed: the others are done all the same.
+    """
+    from finetune.table import fill, lines, page, recipes
+
+    if show:
+        print(page.markdown(lines.read(to)))
+        return
+    queue = recipes.read(config)
+    chosen = recipes.chosen(queue, only)
+    if listed:
+        print("\n".join(fill.listed(queue, chosen, lines.read(to), out)))
+        return
+    failed = fill.fill(queue, chosen, out=out.resolve(), to=to, limit=limit)
+    if failed:
+        print("\n".join(["failed:", *failed]), file=sys.stderr)
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

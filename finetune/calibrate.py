@@ -1,4 +1,4 @@
-"""Temperature scaling: one number, fitted on dev, that makes a classifier's confidence honest."""
+"""Numbers fitted on dev: a temperature that makes confidence honest, and thresholds."""
 
 from __future__ import annotations
 
@@ -42,3 +42,29 @@ def threshold(probabilities: Array, correct: NDArray[np.bool_], max_error: float
         return float(np.nextafter(probabilities.max(), 2.0))
     last = int(good[-1])
     return 0.0 if last == len(order) - 1 else round(float(probabilities[order[last]]), 4)
+
+
+def f1_threshold(probabilities: Array, gold: Array) -> float:
+    """The cut from which on saying yes has the best F1. Both (n,), gold of 0 and 1.
+
+    0.5 where no answer is yes: no cut is better than another then.
+    """
+    if not gold.any():
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
+    f1 = 2 * np.cumsum(gold[order]) / (np.arange(1, len(gold) + 1) + gold.sum())
+    whole = np.append(ranked[1:] < ranked[:-1], True)  # equal ones are said together
+    return float(ranked[np.argmax(np.where(whole, f1, -1.0))])
+
+
+def answer_threshold(scores: Array, said: Array, silent: Array) -> float:
+    """The score from which on answering brings most: `said` where answered, else `silent`.
+
+    All (n,). Just above the highest score where it is best never to answer.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, gain = scores[order], np.cumsum((said - silent)[order])
+    whole = np.append(ranked[1:] < ranked[:-1], True)
+    best = int(np.argmax(np.where(whole, gain, -np.inf)))
+    return float(ranked[best]) if gain[best] > 0 else float(np.nextafter(ranked[0], np.inf))

@@ -1,35 +1,52 @@
-"""What happens beside the Trainer's loop: progress, records, stopping."""
+"""What happens beside the Trainer's loop: progress, records, curves, stopping."""
 
 # ruff: noqa: ARG002  (the Trainer passes all of them by position)
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from typing import Any
 
 import torch
 from transformers import ProgressCallback, TrainerCallback
 
 from app.core.errors import InputError
+from finetune import curves
 from finetune.launcher import Stop
+from finetune.progress import progress
 from finetune.runs import RunFolder
 
+log = logging.getLogger(__name__)
+DRAW_S = 20.0
+"""At most one picture in so many seconds, and one at the end."""
 
-class Progress(ProgressCallback):
-    """One bar with loss, dev result and time left, instead of a line for each log."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.shown: dict[str, str] = {}
+class Curves(TrainerCallback):
+    """Draws curves.png after looks at dev and at the end, however the loop ends."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Show the newest loss and dev loss."""
-        names = {"loss": "loss", "eval_loss": "dev loss", "eval_accuracy": "dev accuracy"}
-        new = {name: f"{logs[key]:.4f}" for key, name in names.items() if key in (logs or {})}
-        bar: Any = self.training_bar
-        if bar is not None and new:
-            self.shown |= new
-            bar.set_postfix(self.shown)
+    def __init__(self, run: RunFolder) -> None:
+        self.target, self.drawn = run.path / curves.FILE, -math.inf
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Draw, unless that was a moment ago."""
+        if time.monotonic() - self.drawn > DRAW_S:
+            self.draw(state)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Draw the whole of it."""
+        self.draw(state)
+
+    def draw(self, state: Any) -> None:
+        """A picture that cannot be written costs a warning, never the run."""
+        if not state.is_world_process_zero:
+            return
+        try:
+            curves.draw(state.log_history, self.target)
+        except (OSError, InputError) as error:
+            log.warning("%s is not drawn: %s", self.target, error)
+        self.drawn = time.monotonic()
 
 
 class Recorder(TrainerCallback):
@@ -68,9 +85,9 @@ class Guard(TrainerCallback):
 
 
 def equip(trainer: Any, run: RunFolder, stop: Stop) -> None:
-    """Give any Trainer our progress bar, records and stopping."""
+    """Give any Trainer our progress, records, curves and stopping."""
     trainer.remove_callback(ProgressCallback)
-    for callback in (Progress(), Recorder(run), Guard(stop)):
+    for callback in (progress(), Recorder(run), Curves(run), Guard(stop)):
         trainer.add_callback(callback)
 
 

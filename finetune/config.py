@@ -1,6 +1,6 @@
 """TrainConfig: everything a run is made of, strict and typed; hardware is Accelerate's business.
 
-`finetune/configs/*.yaml` shows every key. `--set group.key=value` overrides one.
+`finetune/configs/sentiment.yaml` shows every key. `--set group.key=value` overrides one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from app.core.config import Strict
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, nearest
 from app.core.prompt import DEFAULT
+from finetune.tasks import TASKS
 
 
 class Run(Strict):
@@ -24,6 +25,8 @@ class Run(Strict):
     out_dir: Path = Path("runs")
     seed: int = Field(17, ge=0)
     """Of initial adapter weights, row order and dropout."""
+    tracker: Literal["none", "tensorboard", "trackio"] = "none"
+    """Where losses and dev metrics also go, under the run folder; nothing leaves the machine."""
 
 
 class Model(Strict):
@@ -33,15 +36,25 @@ class Model(Strict):
     """Model reference: a folder or org/name[@revision]."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the frozen weights; `auto` lets a one-second probe choose. LoRA weights are float32."""
+    dropout: float | None = Field(None, ge=0, lt=1)
+    """Of the base's own layers, attention among them, and of what a head reads; null leaves it as
+    the model ships (and 0.1 before a head)."""
 
 
 class Adapter(Strict):
     """What is trained (LoRA: Hu et al. 2021)."""
 
-    method: Literal["lora"] = "lora"
+    method: Literal["lora", "qlora", "head", "none"] = "lora"
+    """qlora: LoRA over a base in 4 bits, on CUDA (Dettmers et al. 2023). head: the body is frozen.
+    none: all weights are trained, without an adapter."""
     rank: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
     """The update is scaled by alpha / rank."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(rank) instead, for high ranks (Kalajdzievski 2023)."""
+    init: Literal["default", "gaussian", "orthogonal", "pissa", "olora"] = "default"
+    """How A and B begin. pissa and olora change the base; they are converted on save to plain LoRA
+    of twice the rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: Literal["all-linear"] | list[str] = "all-linear"
     """Names of the layers that get an adapter, e.g. [q_proj, v_proj]."""
@@ -71,6 +84,10 @@ class Data(Strict):
     dev_limit: int | None = Field(None, ge=1)
     exclude_overlap_with: list[str] = Field(default_factory=list)
     """Training rows that share a text or 13 words in a row with these references are left out."""
+    accept: list[str] = Field(default_factory=list)
+    """Checks of the doctor (finetune/doctor/) whose errors are known and do not stop the run."""
+    pack: bool = True
+    """sft: the rows of a batch lie end to end, each unseen by the others, where the model can."""
     prompt: str = DEFAULT
     """sft: the template that renders passages and question, name/version."""
 
@@ -81,13 +98,19 @@ class Data(Strict):
 
 
 class Optim(Strict):
-    """AdamW."""
+    """The optimiser and what it minimises beside the loss."""
 
+    name: Literal["adamw", "adam", "sgd", "adadelta"] = "adamw"
     lr: float = Field(gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """sgd only."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup_ratio: float = Field(0.06, ge=0, lt=1)
     """Share of the steps in which the rate rises to `lr`."""
     weight_decay: float = Field(0.0, ge=0)
+    """L2: apart from the gradient in adamw (Loshchilov and Hutter 2019), added to it in others."""
+    l1: float = Field(0.0, ge=0)
+    """Weight of the mean absolute value of the adapter's weights (not the head's) in the loss."""
     clip_norm: float = Field(1.0, gt=0)
     rdrop: float = Field(0.0, ge=0)
     """classification: weight of R-Drop, which asks two passes with other dropout to agree (Liang et
@@ -108,23 +131,46 @@ class Loop(Strict):
     """Steps between two looks at dev; the last step is always looked at."""
     save_every: int = Field(100, ge=1)
     """Steps between two checkpoints: a multiple of eval_every where there is dev data."""
+    early_stopping: int | None = Field(None, ge=1)
+    """Looks at dev in a row that bring nothing better, after which the run ends."""
+
+
+class Preference(Strict):
+    """task preference: which answer of two, or whether an answer, was liked."""
+
+    loss: Literal["dpo", "kto"] = "dpo"
+    """dpo: rows {prompt, chosen, rejected} (Rafailov et al. 2023); kto: {prompt, completion, label}
+    (Ethayarajh et al. 2024)."""
+    beta: float = Field(0.1, gt=0)
+    """How close the model is held to where it began."""
 
 
 class TrainConfig(Strict):
     """One training run."""
 
     run: Run
-    task: Literal["classification", "sft"]
+    task: str
+    """Name of a file in finetune/tasks/: classification, multilabel, regression, reader, sft ..."""
     model: Model
     adapter: Adapter = Field(default_factory=lambda: Adapter.model_validate({}))
     data: Data
     optim: Optim
     loop: Loop
+    preference: Preference = Field(default_factory=lambda: Preference.model_validate({}))
+
+    @field_validator("task")
+    @classmethod
+    def _there_is(cls, task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(f"no such task.{nearest(task, TASKS)} There is {', '.join(TASKS)}")
+        return task
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
         if (self.loop.epochs is None) == (self.loop.max_steps is None):
             raise ValueError("loop: set either epochs or max_steps")
+        if self.loop.early_stopping and not self.data.dev:
+            raise ValueError("loop: early_stopping looks at dev data, and data.dev names none")
         if self.data.dev and self.loop.save_every % self.loop.eval_every:
             raise ValueError(
                 f"loop: save_every ({self.loop.save_every}) must be a multiple of eval_every "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import set_seed
 
 from app.core import config as configs
 from app.core import fingerprints
@@ -17,12 +18,20 @@ from app.core.files import write_text
 from app.core.provenance import now
 from app.models import adapters
 from app.models.dtype import device
+from finetune.attention import plain_products
 from finetune.callbacks import equip
+from finetune.checkpoints import Checkpoints, newest, room
 from finetune.config import TrainConfig, accumulation, named, stamp
+from finetune.doctor import before as doctor
+from finetune.fused import fuse
 from finetune.job import Job, Order, data_record, learnt_before
-from finetune.launcher import Stop, check_processes, free_threads
-from finetune.runs import RunFolder, last_checkpoint, open_run
+from finetune.launcher import Stop, by_main, check_processes, free_threads
+from finetune.methods import check as check_method
+from finetune.runs import RunFolder, open_run
 from finetune.tasks import TASKS
+from finetune.tracking import check as check_tracker
+from finetune.tracking import track
+from finetune.trainer import minimise
 
 _CARD = """---
 base_model: {base.ref}
@@ -47,23 +56,40 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
 
     Raises AppErrors for everything that the user can put right.
     """
+    check_method(config)
+    check_tracker(config.run.tracker)
     state = PartialState(cpu=device() == "cpu")
     check_processes(state.num_processes)
     free_threads()
     accumulate = accumulation(config.loop, state.num_processes)
     config = _named(config, resume)
     main = state.is_main_process
-    with open_run(config, resume=resume, main_process=main) as run:
+    with ExitStack() as stack:
+        stack.enter_context(room(config.folder))
+        run = by_main(lambda: stack.enter_context(open_run(config, resume=resume)))
+        run = run if main else run.for_reading()
         if main:
             print(f"{configs.dump(config)}run folder: {config.folder}", flush=True)
+        checkpoint = by_main(lambda: newest(run) if resume else None)
         _same_data(run, data_record([*config.data.learnt_from, *config.data.dev]))
-        set_seed(config.run.seed)  # the head and the adapter are made before the Trainer sets it
-        job = TASKS[config.task](Order(config, run, accumulate))
+        _same_processes(run, state.num_processes)
+        by_main(lambda: doctor.check(config, run))
+        job = prepare(Order(config, run, accumulate))
+        track(job.trainer, config.run.tracker, run)
         _describe(job, run, {"processes": state.num_processes, "accumulated": accumulate})
-        _fit(job, run, stop, last_checkpoint(run) if resume else None)
+        _fit(job, run, stop, checkpoint)
         _finish(job, run, config)
         if main:
             _say(run)
+
+
+def prepare(order: Order) -> Job:
+    """The job as it is trained: what a plan times is what a run does."""
+    set_seed(order.config.run.seed)  # the head and the adapter are made before the Trainer sets it
+    job = TASKS[order.config.task](order)
+    minimise(job.trainer, order.config)
+    job.record["fused_layers"] = fuse(job.trainer.model)
+    return job
 
 
 def _describe(job: Job, run: RunFolder, batch: dict[str, int]) -> None:
@@ -85,7 +111,7 @@ def _named(config: TrainConfig, resume: bool) -> TrainConfig:
             "--resume: run.name holds {time}, so it names no run; "
             "resume with --config runs/NAME/config.yaml"
         )
-    return named(config, broadcast_object_list([stamp()])[0])  # the same time in all processes
+    return named(config, by_main(stamp))
 
 
 def _same_data(run: RunFolder, found: dict[str, str]) -> None:
@@ -100,11 +126,23 @@ def _same_data(run: RunFolder, found: dict[str, str]) -> None:
     run.update(data=found)
 
 
+def _same_processes(run: RunFolder, came_up: int) -> None:
+    before = run.record.get("batch", {}).get("processes", came_up)
+    if before != came_up:
+        print(
+            f"--resume: begun by {before} processes, gone on with by {came_up}: the rows of a step "
+            f"stay the same, dropout and the last digits of the loss do not",
+            flush=True,
+        )
+
+
 def _fit(job: Job, run: RunFolder, stop: Stop, checkpoint: Path | None) -> None:
     equip(job.trainer, run, stop)
+    job.trainer.add_callback(Checkpoints(run))
     began, before = time.monotonic(), float(run.record.get("seconds", 0.0))
     stop.listen()
-    result = job.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with plain_products(device()):
+        result = job.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     run.update(seconds=round(before + time.monotonic() - began, 1), steps=result.global_step)
     if stop.signal is not None and result.global_step < job.trainer.state.max_steps:
         print(f"stopped after step {result.global_step}; go on with --resume", flush=True)

@@ -68,7 +68,8 @@ def adapter_folder(path: Path) -> Path:
 def starting_card(adapter: Adapter, weights: Weights, prompt_version: str) -> adapters.Card | None:
     """The card of the adapter to go on from, checked; None where the run starts afresh.
 
-    Raises NotFound (no adapter), Mismatch (another base or prompt), ConfigError (another rank).
+    Raises NotFound (no adapter), Mismatch (another base or prompt), ConfigError (another method,
+    rank or scale: they go on as they were).
     """
     start = start_folder(adapter)
     if start is None:
@@ -76,14 +77,23 @@ def starting_card(adapter: Adapter, weights: Weights, prompt_version: str) -> ad
     folder = adapter_folder(start)
     card = adapters.read_card(folder)
     adapters.check(card, weights, prompt_version)
-    saved = read_json(folder / adapters.CONFIG_FILE)
-    for ours, theirs in (("rank", "r"), ("alpha", "lora_alpha")):
-        if getattr(adapter, ours) != saved[theirs]:
-            raise ConfigError(
-                f"adapter.{ours} is {getattr(adapter, ours)}, but {folder} was trained with "
-                f"{saved[theirs]}: set adapter.{ours}={saved[theirs]}"
-            )
+    _same_shape(adapter, folder)
     return card
+
+
+def _same_shape(adapter: Adapter, folder: Path) -> None:
+    asked: dict[str, Any] = {"method": {"qlora": "lora"}.get(adapter.method, adapter.method)}
+    found: dict[str, Any] = {"method": adapters.method(folder)}
+    if found["method"] == "lora":
+        saved = read_json(folder / adapters.CONFIG_FILE)
+        asked |= {"rank": adapter.rank, "alpha": adapter.alpha, "rslora": adapter.rslora}
+        found |= {"rank": saved["r"], "alpha": saved["lora_alpha"], "rslora": saved["use_rslora"]}
+    for name, value in found.items():
+        if asked[name] != value:
+            raise ConfigError(
+                f"adapter.{name} is {asked[name]}, but {folder} was trained with {value}: set "
+                f"adapter.{name}={str(value).lower()}"
+            )
 
 
 def learnt_before(adapter: Adapter) -> frozenset[int]:

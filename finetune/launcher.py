@@ -10,13 +10,14 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
-from app.core.errors import ConfigError
+from app.core.errors import AppError, ConfigError
 
 _PR_SET_PDEATHSIG = 1
+T = TypeVar("T")
 
 
 class Stop:
@@ -55,6 +56,28 @@ def check_processes(came_up: int) -> None:
             f"the launcher was asked for {asked} processes, {came_up} came up. On CPU use "
             f"`torchrun --nproc_per_node {asked} finetune/train.py ...`: accelerate launch runs one"
         )
+
+
+def by_main(act: Callable[[], T]) -> T:
+    """What `act` returns in the main process, in all of them.
+
+    An AppError there is raised there; the others end with its status and say nothing.
+    """
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    if not PartialState().is_main_process:
+        (found,) = broadcast_object_list([None])
+        if isinstance(found, AppError):
+            raise SystemExit(2)
+        return found  # type: ignore[no-any-return]
+    try:
+        done = act()
+    except AppError as error:
+        broadcast_object_list([AppError(error.message)])
+        raise
+    broadcast_object_list([done])
+    return done
 
 
 def free_threads() -> None:

@@ -29,7 +29,7 @@ def shares(texts: Iterable[str], known: frozenset[int]) -> bool:
 
 def _texts(ref: str) -> list[str]:
     if not data.is_corpus(ref):
-        return [row.text for row in data.classification(ref)]
+        return data.texts(ref)
     found = data.corpus(ref)
     gold = {article for query in found.queries for article in query.gold}
     asked = [text for query in found.queries for text in (query.text, *query.answers)]

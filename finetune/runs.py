@@ -37,6 +37,10 @@ class RunFolder:
         self.record = record
         self._ours = ours
 
+    def for_reading(self) -> RunFolder:
+        """The same for a process beside the main one, which writes nothing."""
+        return RunFolder(self.path, self.record, ours=False)
+
     @property
     def checkpoints(self) -> Path:
         """Where the trainer keeps its checkpoints."""
@@ -67,52 +71,36 @@ class RunFolder:
 
 
 @contextmanager
-def open_run(
-    config: TrainConfig, *, resume: bool, main_process: bool = True
-) -> Iterator[RunFolder]:
+def open_run(config: TrainConfig, *, resume: bool) -> Iterator[RunFolder]:
     """Take the run folder of `config`, or go on in it; nobody else can while the block lasts.
 
     Raises InputError for a folder that is running, finished, half done without `resume`, made with
-    another config, or not writable. Processes beside the main one take no lock and write nothing.
+    another config, or not writable.
     """
     folder = config.folder
-    if not main_process:
-        yield RunFolder(folder, {}, ours=False)
-        return
     with (writable(folder) / ".lock").open("a") as lock:
         _take(lock, folder)
         record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
         _refuse(folder, record, resume)
+        _sweep(folder)
         if resume and (folder / CONFIG).is_file():
-            _same_config(config, folder / CONFIG)
+            _same_config(config, folder / CONFIG)  # left as it is: checkpoints name its sha256
         else:
+            configs.save(config, folder / CONFIG)
+        if not resume or not record:
             record = {"task": config.task, "seed": config.run.seed, "started": now()}
-        configs.save(config, folder / CONFIG)
         run = RunFolder(folder, record, ours=True)
         run.update(finished=False, git=git(), versions=versions(), machine=machine())
         yield run
 
 
 def _lasting(row: dict[str, Any]) -> dict[str, Any]:
-    """`row` without what a resumed run counts from its resumption; {} where nothing is left."""
-    kept = {key: value for key, value in row.items() if not key.endswith(_TIMING)}
-    return kept if kept.keys() > _PLACE else {}
+    """`row` without what a resumed run counts from its resumption; {} where nothing is left.
 
-
-def last_checkpoint(run: RunFolder) -> Path | None:
-    """The newest whole checkpoint; None where there is none.
-
-    The trainer writes trainer_state.json last: a folder without a whole one was cut short by a kill
-    and is removed.
+    Keys are sorted, as they are in the Trainer's own file, where a resumed run finds them.
     """
-    found = sorted(run.checkpoints.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
-    for folder in reversed(found):
-        try:
-            read_json(folder / "trainer_state.json")
-            return folder
-        except InputError:
-            shutil.rmtree(folder, ignore_errors=True)
-    return None
+    kept = {key: value for key, value in sorted(row.items()) if not key.endswith(_TIMING)}
+    return kept if kept.keys() > _PLACE else {}
 
 
 def _take(lock: TextIO, folder: Path) -> None:
@@ -124,6 +112,15 @@ def _take(lock: TextIO, folder: Path) -> None:
             f"{folder} is being written by another run; wait for it, or train beside it with "
             f"--set run.name=OTHER"
         ) from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run had not finished writing; we hold the lock."""
+    for path in folder.glob(".*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != ".lock":
+            path.unlink()
 
 
 def _refuse(folder: Path, record: dict[str, Any], resume: bool) -> None:

@@ -74,7 +74,8 @@ def config_tree(task: str, model: Path, train: Path, out: Path, **changes: Any) 
         "task": task,
         "model": {"path": str(model), "dtype": "float32"},
         "adapter": {"rank": 4, "alpha": 8},
-        "data": {"train": [f"file:{train}"], "dev": [f"file:{train}"], "max_tokens": 256},
+        "data": {"train": [f"file:{train}"], "dev": [f"file:{train}"], "max_tokens": 256,
+                 "accept": ["leakage"]},  # dev is what was trained on: it learns in a few steps
         "optim": {"lr": 5e-3},
         "loop": {"max_steps": 4, "global_batch": 4, "device_batch": 4, "eval_every": 2,
                  "save_every": 2},

@@ -16,7 +16,8 @@ from app.core.errors import InputError, Mismatch, NotFound
 from app.core.files import sha256_file
 from app.models import adapters, pooling
 from app.models.batching import length_sorted, pad_right
-from app.models.classifier import attach_lora, build, linear_layers, load_classifier
+from app.models.classifier import build, load_classifier
+from app.models.lora import attach_lora, linear_layers
 from app.models.references import resolve
 from app.models.weights import Weights
 from tests.helpers_models import tiny_bert, tiny_gpt2, tiny_llama
@@ -158,7 +159,7 @@ def test_an_unknown_target_is_refused_with_those_that_exist(bert: Weights) -> No
 def test_training_goes_on_from_an_adapter(bert: Weights, tmp_path: Path) -> None:
     tuned, tokenizer = trained(bert, tmp_path)
     model, _ = build(bert, LABELS, dropout=0.0)
-    again = attach_lora(model, init_from=tmp_path)
+    again = adapters.attach(model, tmp_path, trainable=True)
     assert any(p.requires_grad for p in again.parameters())
     assert np.allclose(
         logits(again.eval(), tokenizer, TEXTS), logits(tuned, tokenizer, TEXTS), atol=1e-5
@@ -168,8 +169,8 @@ def test_training_goes_on_from_an_adapter(bert: Weights, tmp_path: Path) -> None
 def test_going_on_with_other_labels_is_refused(bert: Weights, tmp_path: Path) -> None:
     trained(bert, tmp_path)
     model, _ = build(bert, ["a", "b", "c"])
-    with pytest.raises(Mismatch, match=r"labels \['negative', 'positive'\], the data has 3"):
-        attach_lora(model, init_from=tmp_path)
+    with pytest.raises(Mismatch, match=r"does not fit this base.*size mismatch for .*head"):
+        adapters.attach(model, tmp_path, trainable=True)
 
 
 def test_another_base_is_refused_and_may_be_allowed(bert: Weights, tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from app.core.files import write_json
     from app.models import adapters
-    from app.models.classifier import attach_lora, build
+    from app.models.classifier import build
+    from app.models.lora import attach_lora
     from app.models.references import resolve
     from app.sentiment.classifier import PROMPT_VERSION
     from tests.helpers_models import tiny_bert

@@ -36,7 +36,8 @@ def make_release(body: Path, folder: Path, **changes: object) -> Path:
     import torch
 
     from app.models import adapters
-    from app.models.classifier import attach_lora, build
+    from app.models.classifier import build
+    from app.models.lora import attach_lora
     from app.models.references import resolve
 
     weights = resolve(str(body))

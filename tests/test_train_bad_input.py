@@ -135,7 +135,7 @@ def test_named_columns_are_read(tmp_path: Path, bert: Path) -> None:
 
 
 def test_one_label_alone(refused: Refusal, tree: dict[str, Any], tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "one.jsonl", [{"text": "good", "label": "x"}])
+    write_jsonl(tmp_path / "one.jsonl", [{"text": "good", "label": "x"}] * 3)
     assert "two labels or more" in refused(data_of(tree, tmp_path / "one.jsonl"))
 
 
@@ -218,7 +218,7 @@ def test_an_adapter_of_another_base_prompt_or_rank(
     assert "sha256" in refused(tree, *go_on, "--set", f"model.path={other}")
     said = refused(tree, *go_on, "--set", "adapter.rank=2")
     assert "set adapter.rank=4" in said
-    monkeypatch.setattr("finetune.tasks.classification.PROMPT_VERSION", "sentiment/99")
+    monkeypatch.setattr("finetune.texts.PROMPT_VERSION", "sentiment/99")
     assert "trained with prompt sentiment/1" in refused(tree, *go_on)
 
 
@@ -226,7 +226,8 @@ def test_a_label_that_the_adapter_does_not_know(
     refused: Refusal, tree: dict[str, Any], tmp_path: Path, bert: Path
 ) -> None:
     first = train(config("classification", bert, tmp_path / "rows.jsonl", tmp_path / "first"))
-    write_jsonl(tmp_path / "n.jsonl", [{"id": "n1", "text": "so so", "label": "neutral"}])
+    rows = [("n0", "fine", "positive"), ("n1", "so so", "neutral")]
+    write_jsonl(tmp_path / "n.jsonl", [{"id": i, "text": t, "label": y} for i, t, y in rows])
     new = data_of(tree, tmp_path / "n.jsonl")
     said = refused(new, "--set", f"adapter.init_from={first}")
     assert "row n1 has the label 'neutral'" in said

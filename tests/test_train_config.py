@@ -41,6 +41,15 @@ def test_shipped_configs_say_what_they_do_and_explain_every_key(path: Path) -> N
     assert not [line for line in keys if "#" not in line]
 
 
+@pytest.mark.parametrize("name", ["sentiment", "preference"])
+def test_two_configs_show_every_key_there_is(name: str) -> None:
+    path = ROOT / "finetune" / "configs" / f"{name}.yaml"
+    shown, known = yaml.safe_load(path.read_text()), load(TrainConfig, path).model_dump()
+    groups = [group for group in known if isinstance(known[group], dict)]
+    assert shown.keys() == known.keys()
+    assert {g: set(shown[g]) for g in groups} == {g: set(known[g]) for g in groups}
+
+
 def test_bert_and_gpt2_name_the_real_hub_models() -> None:
     names = {p.stem: load(TrainConfig, p).model.path for p in CONFIGS}
     assert names["bert"] == "google-bert/bert-base-uncased"

@@ -13,7 +13,6 @@ import pytest
 from app.core import data, fingerprints
 from app.core.errors import InputError
 from app.core.files import ROOT, read_json, sha256_file, write_jsonl
-from app.core.kinds import Labelled
 from app.core.messages import Conversation, Message, Passage
 from app.core.prompt import DECLINE, support_messages
 from app.core.records import read_rows
@@ -23,7 +22,8 @@ from tests.helpers_models import tiny_bert, tiny_gpt2, tiny_llama
 from tests.helpers_train import OLD_NAMES, StopAfter, config, conversations, reviews, train
 
 pytestmark = pytest.mark.filterwarnings(OLD_NAMES)
-FILES = {"config.yaml", "run.json", "metrics.jsonl", "fingerprints.bin", "adapter", "checkpoints"}
+FILES = {"config.yaml", "run.json", "metrics.jsonl", "fingerprints.bin", "adapter", "checkpoints",
+         "doctor.json"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -116,21 +116,19 @@ def test_overlapping_rows_are_left_out_and_counted(tmp_path: Path, models: dict[
 
 def test_texts_are_prepared_as_the_product_prepares_them(models: dict[str, Path]) -> None:
     from app.models.loading import tokenizer
-    from finetune.tasks.classification import features
+    from finetune.texts import features
 
     loaded = tokenizer(models["bert"])
-    rows = [Labelled("1", "the film is n't great .", "b"), Labelled("2", "dull", "a")]
-    made = features(rows, ["a", "b"], loaded, max_tokens=64)
-    assert made["labels"] == [1, 0]
+    made = features(["the film is n't great .", "dull"], [1, 0], loaded, max_tokens=64)
+    assert list(made["labels"]) == [1, 0]
     assert next(iter(made["input_ids"])) == loaded("the film isn't great.")["input_ids"]
 
 
 def test_long_texts_are_cut(models: dict[str, Path]) -> None:
     from app.models.loading import tokenizer
-    from finetune.tasks.classification import features
+    from finetune.texts import features
 
-    rows = [Labelled("1", "great " * 500, "a")]
-    made = features(rows, ["a", "b"], tokenizer(models["bert"]), max_tokens=16)
+    made = features(["great " * 500], [0], tokenizer(models["bert"]), max_tokens=16)
     assert len(next(iter(made["input_ids"]))) == 16
 
 
@@ -444,10 +442,8 @@ def test_the_end_of_the_turn_is_learnt_though_it_is_the_pad_token_too(
     loaded = trainer.processing_class
     assert loaded.pad_token_id == loaded.eos_token_id
     batch = next(iter(trainer.get_train_dataloader()))
-    ends = (batch["labels"] == loaded.eos_token_id).sum(1)
-    assert ends.tolist() == [1] * len(batch["labels"])
-    padding = batch["attention_mask"] == 0
-    assert (batch["labels"][padding] == -100).all()
+    rows = min(trainer.args.train_batch_size, len(trainer.train_dataset))
+    assert (batch["labels"] == loaded.eos_token_id).sum() == rows
 
 
 def test_the_cheap_loss_is_trls_loss(tmp_path: Path, models: dict[str, Path]) -> None:

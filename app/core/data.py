@@ -1,7 +1,7 @@
 """Data references: one string that names a data set wherever it lies, read into its kind.
 
     demo:NAME     written for this project, synthetic: reviews, support, orders, safety,
-                  scenarios
+                  scenarios, synthetic-preferences
     data:NAME     $FRONTDESK_DATA/NAME (default ../shared/data), else its Hub name below
     file:PATH     csv, jsonl, parquet, optionally .gz; a folder for retrieval, support, interactions
     hub:ORG/NAME[:CONFIG]
@@ -13,21 +13,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from app.core import attacks, kinds, public_sets
+from app.core import attacks, kinds, preferences, public_sets, questions
 from app.core.attacks import Attack, Personal
 from app.core.errors import InputError, nearest
 from app.core.files import DEMO, ROOT, sha256_text
-from app.core.kinds import Corpus, Interactions, Labelled, Rated
+from app.core.kinds import Corpus, Interactions, Labelled, MultiLabelled, Rated
 from app.core.messages import Conversation
-from app.core.records import Row, read_hub, read_rows
+from app.core.preferences import Judged, Preferred
+from app.core.questions import Question
+from app.core.records import Row, read_hub, read_rows, text_of
 
 DEMO_NAMES = {
     "reviews": DEMO / "sentiment" / "reviews.jsonl",
     "support": DEMO / "support",
+    "synthetic-preferences": DEMO / "preferences" / "synthetic_preferences.jsonl",
     "orders": DEMO / "recommend",
     "safety": DEMO / "safety" / "safety.jsonl",
     "scenarios": ROOT / "eval" / "scenarios",
@@ -39,6 +42,8 @@ HUB_NAMES = {
     "clinc150": "clinc/clinc_oos:plus",
 }
 _HUB_SPLITS = {"dev": "validation"}
+_HELD_OUT = ("data", "banking77", "dev")
+"""A reference whose rows lie among those of train: see public_sets.split_rows."""
 _SPLIT_ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 _CORPUS_READERS = {
     "squad2_small": public_sets.read_squad,
@@ -103,9 +108,52 @@ def regression(text: str, columns: Mapping[str, str] | None = None) -> list[Rate
     return kinds.rated(_rows(ref), _row_split(ref), _columns(ref) | dict(columns or {}))
 
 
+def multilabel(text: str, columns: Mapping[str, str] | None = None) -> list[MultiLabelled]:
+    """Rows of kind multilabel: text, labels; splits as in `classification`."""
+    ref = parse_ref(text)
+    return kinds.multilabelled(_rows(ref), _row_split(ref), _columns(ref) | dict(columns or {}))
+
+
+def reader(text: str, columns: Mapping[str, str] | None = None) -> list[Question]:
+    """Rows of kind reader: question, context, answers; splits as in `classification`."""
+    ref = parse_ref(text)
+    return questions.parse(_rows(ref), _row_split(ref), _columns(ref) | dict(columns or {}))
+
+
+def texts(text: str) -> list[str]:
+    """What the rows of a classification, multilabel, regression or reader reference say."""
+    ref = parse_ref(text)
+    rows = _rows(ref)
+    if any("question" in row for row in rows):
+        asked = questions.parse(rows, _row_split(ref), _columns(ref))
+        return [said for row in asked for said in (row.question, row.context)]
+    picked = kinds.picked(rows, ("text",), _row_split(ref), _columns(ref))
+    return [text_of(row, "text") for row in picked]
+
+
+def readable(
+    text: str, required: Sequence[str], columns: Mapping[str, str] | None, faults: list[str]
+) -> list[Row]:
+    """Rows of any kind, with the `required` fields by our names (as they stand where none are).
+
+    Lines that cannot be read are left out and what is wrong is appended to `faults`.
+    """
+    ref = parse_ref(text)
+    rows = _rows(ref, faults)
+    if not rows or not required:
+        return rows
+    return kinds.picked(rows, required, _row_split(ref), _columns(ref) | dict(columns or {}))
+
+
 def conversations(text: str) -> list[Conversation]:
     """A file of {messages, passages?} that end with the assistant's answer."""
     return [kinds.conversation(row) for row in _rows(parse_ref(text))]
+
+
+def preferred(text: str) -> list[Preferred | Judged]:
+    """A file of {prompt, chosen, rejected} or {prompt, completion, label}; splits by a column."""
+    ref = parse_ref(text)
+    return preferences.parse(_rows(ref), ref.split)
 
 
 def safety(text: str) -> list[Attack | Personal]:
@@ -116,8 +164,13 @@ def safety(text: str) -> list[Attack | Personal]:
 
 
 def has_split(text: str) -> bool:
-    """Whether the split that a classification reference names is there; never on the Hub."""
+    """Whether the split that a classification reference names is there; on the Hub it is not.
+
+    The tenth of banking77's train that is its dev is there everywhere.
+    """
     ref = parse_ref(text)
+    if ref == _HELD_OUT:
+        return True
     path = path_of(ref)
     file = _found(path, ref) if path is not None and path.is_dir() else path
     if file is None or path is None:
@@ -187,13 +240,17 @@ def _data(ref: Ref) -> Path | None:
     return None
 
 
-def _rows(ref: Ref) -> list[Row]:
+def _rows(ref: Ref, faults: list[str] | None = None) -> list[Row]:
     path = path_of(ref)
+    if path is not None and ref.scheme == "data" and ref.name == "squad2_small":
+        return public_sets.squad_rows(path)
     if path is not None:
-        return read_rows(_split_file(path, ref))
+        found = read_rows(_split_file(path, ref), faults)
+        return public_sets.split_rows(ref.name, found) if ref.scheme == "data" else found
     name, _, config = HUB_NAMES.get(ref.name, ref.name).partition(":")
-    split = ref.split or "train"
-    return read_hub(name, config or None, _HUB_SPLITS.get(split, split))
+    split = "train" if ref == _HELD_OUT else ref.split or "train"
+    found = read_hub(name, config or None, _HUB_SPLITS.get(split, split))
+    return public_sets.split_rows(ref.name, found) if ref.scheme == "data" else found
 
 
 def _columns(ref: Ref) -> dict[str, str]:

@@ -27,6 +27,15 @@ class Labelled(NamedTuple):
     label: str
 
 
+class MultiLabelled(NamedTuple):
+    """A multilabel sample."""
+
+    id: str
+    text: str
+    labels: tuple[str, ...]
+    """Each once; empty where none applies."""
+
+
 class Rated(NamedTuple):
     """A regression sample."""
 
@@ -72,28 +81,53 @@ def labelled(rows: list[Row], split: str | None, columns: Mapping[str, str]) -> 
 
     Rows of another `split` and rows with an empty label (3-star reviews) are left out.
     """
-    fields = {"text": "required", "label": "required", "id": "optional", "split": "optional"}
-    kept = [row for row in pick(rows, fields, columns) if row["label"] not in (None, "")]
-    if split and any("split" in row for row in kept):
-        kept = [row for row in kept if row.get("split") == split]
+    kept = picked(rows, ("text", "label"), split, columns)
+    kept = [row for row in kept if row["label"] not in (None, "")]
     if not kept:
         raise InputError(f"{rows[0]['_where']}: no labelled rows in split {split!r} of this file")
     words = _BINARY if {str(row["label"]) for row in kept} <= set(_BINARY) else {}
     return [_labelled(number, row, words) for number, row in enumerate(kept)]
 
 
+def multilabelled(
+    rows: list[Row], split: str | None, columns: Mapping[str, str]
+) -> list[MultiLabelled]:
+    """Multilabel samples; `labels` is a list, or their names with `|` between them (csv)."""
+    kept = picked(rows, ("text", "labels"), split, columns)
+    return [
+        MultiLabelled(name_of(number, row), text_of(row, "text"), _several(row))
+        for number, row in enumerate(kept)
+    ]
+
+
 def rated(rows: list[Row], split: str | None, columns: Mapping[str, str]) -> list[Rated]:
     """Regression samples; rows of another `split` are left out. Raises for a score that is none."""
-    fields = {"text": "required", "score": "required", "id": "optional", "split": "optional"}
+    kept = picked(rows, ("text", "score"), split, columns)
+    return [
+        Rated(name_of(number, row), text_of(row, "text"), _number(row, "score"))
+        for number, row in enumerate(kept)
+    ]
+
+
+def picked(
+    rows: list[Row], required: Sequence[str], split: str | None, columns: Mapping[str, str]
+) -> list[Row]:
+    """Rows with our fields, those of `split` where there is such a column; at least one, or raises.
+
+    Fields that need not be there: id and split.
+    """
+    fields = dict.fromkeys(required, "required") | {"id": "optional", "split": "optional"}
     kept = pick(rows, fields, columns)
     if split and any("split" in row for row in kept):
         kept = [row for row in kept if row.get("split") == split]
     if not kept:
         raise InputError(f"{rows[0]['_where']}: no rows in split {split!r} of this file")
-    return [
-        Rated(_name(number, row), text_of(row, "text"), _number(row, "score"))
-        for number, row in enumerate(kept)
-    ]
+    return kept
+
+
+def name_of(number: int, row: Row, field: str = "text") -> str:
+    """The row's id, or one made of its place and what it says in `field`."""
+    return str(row.get("id") or sha256_text(f"{number}\0{row[field]}")[:16])
 
 
 def conversation(row: Row) -> Conversation:
@@ -152,14 +186,18 @@ def read_interactions(
     return Interactions(parsed, [_numbers(row, _item) for row in items])
 
 
+def _several(row: Row) -> tuple[str, ...]:
+    """The labels of a row, each once."""
+    found = row["labels"]
+    names = [part.strip() for part in found.split("|")] if isinstance(found, str) else found
+    if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
+        raise InputError(f"{row['_where']}: expected a list of 'labels', found {found!r}")
+    return tuple(dict.fromkeys(str(name) for name in names if name != ""))
+
+
 def _labelled(number: int, row: Row, words: Mapping[str, str]) -> Labelled:
     label = str(row["label"])
-    return Labelled(_name(number, row), text_of(row, "text"), words.get(label, label))
-
-
-def _name(number: int, row: Row) -> str:
-    """The row's id, or one made of its place and text."""
-    return str(row.get("id") or sha256_text(f"{number}\0{row['text']}")[:16])
+    return Labelled(name_of(number, row), text_of(row, "text"), words.get(label, label))
 
 
 def doc(row: Row) -> dict[str, Any]:

@@ -8,22 +8,33 @@ from pathlib import Path
 
 from app.core import attacks
 from app.core.attacks import Attack, Personal
+from app.core.files import sha256_text
 from app.core.kinds import Corpus, Query, doc
 from app.core.records import Row, read_rows
 
-_CLINC = "data_full.csv.gz"
+_SPLITS = ("train", "dev", "test")
+_VADER = {
+    "amazon": "amazonReviewSnippets.csv",
+    "tweets": "tweets.csv",
+    "nyt": "nytEditorialSnippets.csv",
+}
 FILES = {
-    "clinc150": {"train": _CLINC, "dev": _CLINC, "test": _CLINC},
-    "vader_icwsm2014": {
-        "amazon": "amazonReviewSnippets.csv",
-        "tweets": "tweets.csv",
-        "nyt": "nytEditorialSnippets.csv",
-    },
+    "clinc150": dict.fromkeys(_SPLITS, "data_full.csv.gz"),
+    "vader_icwsm2014": _VADER | {f"{p}-{s}": f for p, f in _VADER.items() for s in _SPLITS},
+    "tmdb5000": dict.fromkeys(_SPLITS, "movies.csv.gz"),
+    "banking77": {"train": "train.csv", "dev": "train.csv", "test": "test.csv"},
 }
 """File of each part, where it is not named after the part."""
-ROW_SPLITS = {"clinc150": {"dev": "val"}}
-"""Our name of a split -> the one in the column `split`."""
-COLUMNS = {"vader_icwsm2014": {"score": "mean_rating"}}
+ROW_SPLITS: dict[str, dict[str, str | None]] = {
+    "clinc150": {"dev": "val"},
+    "vader_icwsm2014": dict.fromkeys(_VADER) | {f"{p}-{s}": s for p in _VADER for s in _SPLITS},
+    "banking77": {"test": None},
+}
+"""Our name of a split -> the one in the column `split`; None takes them all."""
+COLUMNS = {
+    "vader_icwsm2014": {"score": "mean_rating"},
+    "tmdb5000": {"id": "tmdb_id", "text": "overview", "labels": "genres"},
+}
 HUB_COLUMNS = {"clinc150": {"label": "intent"}}
 """Our field -> the column, on disk and on the Hub."""
 
@@ -42,9 +53,46 @@ _PII = {
 
 
 def title_split(title: str) -> str:
-    """squad2_small by article title: sha256 mod 10 is 0-5 train, 6 dev, 7-9 test."""
+    """squad2_small by article title: sha256 mod 10 is 0-5 train, 6 dev, 7-9 test.
+
+    So is tmdb5000 by film; in vader_icwsm2014 the sentences of one review stay together.
+    """
     bucket = int(hashlib.sha256(title.encode()).hexdigest(), 16) % 10
     return "train" if bucket <= 5 else "dev" if bucket == 6 else "test"
+
+
+def held_out(text: str) -> bool:
+    """Whether a text of train is in the tenth that serves as dev where a set has none.
+
+    It goes by the text alone, so that the same rows are held out in every order of the file.
+    """
+    return int(sha256_text(text)[:8], 16) % 10 == 0
+
+
+def split_rows(name: str, rows: list[Row]) -> list[Row]:
+    """Rows of a set that comes in one piece, with a column `split`; other sets as they are.
+
+    Films without a description are left out. banking77 has no dev: a tenth of train is it.
+    """
+    if name == "banking77":
+        return [row | {"split": "dev" if held_out(row["text"]) else "train"} for row in rows]
+    if name == "tmdb5000":
+        return [
+            row | {"split": title_split(row["title"])} for row in rows if row["overview"].strip()
+        ]
+    if name == "vader_icwsm2014":
+        return [row | {"split": title_split(row["id"].partition("_")[0])} for row in rows]
+    return rows
+
+
+def squad_rows(folder: Path) -> list[Row]:
+    """squad2_small as rows {id, title, question, context, answers, split}."""
+    file = folder / "dev_contexts.jsonl.gz"
+    contexts = {row["context_id"]: row["context"] for row in read_rows(file)}
+    return [
+        row | {"context": contexts[row["context_id"]], "split": title_split(row["title"])}
+        for row in read_rows(folder / "dev_questions.jsonl.gz")
+    ]
 
 
 def read_squad(folder: Path) -> Corpus:

@@ -21,10 +21,11 @@ from app.core.files import cache_dir
 Row = dict[str, Any]
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, faults: list[str] | None = None) -> list[Row]:
     """All rows of a csv, jsonl or parquet file, each with "_where" = `file:line`.
 
-    Raises InputError for a missing, empty, unreadable or non-UTF-8 file, with its line.
+    Raises InputError for a missing, empty, unreadable or non-UTF-8 file, with its line. Where
+    `faults` is given, lines that cannot be read are left out and what is wrong is appended to it.
     """
     suffixes = [s for s in path.suffixes if s != ".gz"]
     kind = suffixes[-1] if suffixes else ""
@@ -35,8 +36,8 @@ def read_rows(path: Path) -> list[Row]:
         raise InputError(
             f"{path}: expected .csv, .jsonl or .parquet (optionally .gz), found {kind}"
         )
-    rows = list(readers[kind](path))
-    if not rows:
+    rows = list(readers[kind](path, faults))
+    if not rows and not faults:
         raise InputError(f"{path} holds no rows")
     return rows
 
@@ -77,48 +78,72 @@ def _missing(path: Path) -> str:
     return f"no data file {path}.{hint}{there}"
 
 
-def _decoded(path: Path) -> str:
+def _refuse(message: str, faults: list[str] | None, cause: Exception | None = None) -> None:
+    """Raise InputError, or write the message down where faults are collected."""
+    if faults is None:
+        raise InputError(message) from cause
+    faults.append(message)
+
+
+def _decoded(path: Path, faults: list[str] | None) -> str:
     data = path.read_bytes()
     try:
         data = gzip.decompress(data) if path.suffix == ".gz" else data
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8"
-        ) from error
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: not a whole gzip file ({error})") from error
-
-
-def _csv(path: Path) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(_decoded(path), newline=""), strict=True)
     try:
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            if None in row or None in row.values():
-                width = len(reader.fieldnames or [])
-                raise InputError(f"{where}: expected {width} columns as in the header line")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        lines = [_line(path, n, line, faults) for n, line in enumerate(data.split(b"\n"), 1)]
+        return "\n".join(lines).removeprefix("\ufeff")
+
+
+def _line(path: Path, number: int, line: bytes, faults: list[str] | None) -> str:
+    """The line; empty where it is not UTF-8, so that the others keep their numbers."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{line[error.start]:02x}"
+        _refuse(f"{path}:{number}: not UTF-8 ({byte}); save the file as UTF-8", faults, error)
+        return ""
+
+
+def _csv(path: Path, faults: list[str] | None) -> Iterator[Row]:
+    reader = csv.DictReader(io.StringIO(_decoded(path, faults), newline=""), strict=True)
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            _refuse(f"{path}:{reader.line_num}: {error}", faults, error)
+            continue
+        where = f"{path}:{reader.line_num}"
+        if None in row or None in row.values():
+            width = len(reader.fieldnames or [])
+            _refuse(f"{where}: expected {width} columns as in the header line", faults)
+        else:
             yield {"_where": where, **row}
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: {error}") from error
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
+def _jsonl(path: Path, faults: list[str] | None) -> Iterator[Row]:
     # Not splitlines(): JSON allows U+2028 and its like inside a string.
-    for number, line in enumerate(_decoded(path).split("\n"), 1):
+    for number, line in enumerate(_decoded(path, faults).split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:  # the latter: nested beyond reason
-            raise InputError(f"{path}:{number}: not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}:{number}: expected an object, found {type(row).__name__}")
-        yield {"_where": f"{path}:{number}", **row}
+            _refuse(f"{path}:{number}: not JSON ({error})", faults, error)
+            continue
+        if isinstance(row, dict):
+            yield {"_where": f"{path}:{number}", **row}
+        else:
+            found = type(row).__name__
+            _refuse(f"{path}:{number}: expected an object, found {found}", faults)
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path, _faults: list[str] | None) -> Iterator[Row]:
     from pyarrow import ArrowInvalid, parquet
 
     try:

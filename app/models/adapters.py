@@ -1,4 +1,7 @@
-"""LoRA adapters on disk: adapter_config.json and adapter_model.safetensors with a card inside.
+"""What was trained, on disk: adapter_config.json and adapter_model.safetensors with a card inside.
+
+LoRA is stored as PEFT stores it; a head alone, or all weights of a model, under their own names,
+with {"method": "head" | "none"} in adapter_config.json.
 
 The card (kind, base, prompt version, labels, sha256 of the config) is a string in the safetensors
 header, so that the sha256 of the one file pins them all; PEFT and vLLM read past it.
@@ -7,9 +10,6 @@ header, so that the sha256 of the one file pins them all; PEFT and vLLM read pas
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,13 +20,14 @@ from app.core.release import ADAPTER_FILE, Base
 from app.models.weights import Weights
 
 CONFIG_FILE = "adapter_config.json"
+METHODS = ("lora", "head", "none")
 _HEADER = "frontdesk"
 
 
 class Card(Strict):
     """What an adapter is for."""
 
-    kind: Literal["classifier", "chat"]
+    kind: Literal["classifier", "multilabel", "regressor", "reader", "chat"]
     base: Base
     """The weights that it was trained on."""
     prompt_version: str
@@ -38,26 +39,34 @@ class Card(Strict):
 
 
 def save(model: Any, folder: Path, card: Card) -> str:
-    """Write the adapter of a PEFT `model` into `folder`; returns the sha256 of its weights file.
+    """Write what was trained of `model` into `folder`; returns the sha256 of its weights file.
 
-    adapter_config.json names the base by its reference (PEFT would write the local path). The same
-    weights give the same bytes.
+    Of a PeftModel the adapter; of any other model its head where the body is frozen, else all of
+    it. adapter_config.json names the base by its reference (PEFT would write the local path). The
+    same weights give the same bytes.
     """
-    from safetensors.torch import load_file, save_file
+    from peft import PeftModel
+    from safetensors.torch import save_file
 
-    # PEFT's "auto" would ask the Hub for the base's config whenever the base is named by reference.
-    model.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's, all blanks; a release brings its own
-    config = read_json(folder / CONFIG_FILE)
-    if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()  # a set, in any order
+    from app.models.lora import of_peft
+
+    config, tensors = (of_peft if isinstance(model, PeftModel) else _of_plain)(model)
     write_json(folder / CONFIG_FILE, {**config, "base_model_name_or_path": card.base.ref})
     bound = card.model_copy(update={"config_sha256": sha256_file(folder / CONFIG_FILE)})
-    tensors = load_file(folder / ADAPTER_FILE)
     with atomic_path(folder / ADAPTER_FILE) as temporary:
         # One entry only: safetensors writes several in random order, and the sha256 would vary.
         save_file(tensors, temporary, metadata={_HEADER: bound.model_dump_json()})
     return sha256_file(folder / ADAPTER_FILE)
+
+
+def method(folder: Path) -> str:
+    """What was trained: lora, head or none (all weights). Raises InputError for anything else."""
+    found = read_json(folder / CONFIG_FILE).get("method", "lora")
+    if found not in METHODS:
+        raise InputError(
+            f"{folder / CONFIG_FILE}: expected a method of {', '.join(METHODS)}, found {found!r}"
+        )
+    return str(found)
 
 
 def read_card(folder: Path) -> Card:
@@ -93,47 +102,63 @@ def check(
 
 
 def attach(model: Any, folder: Path, *, trainable: bool = False) -> Any:
-    """`model` as a PeftModel with the adapter in `folder`.
+    """`model` with what `folder` holds: LoRA makes it a PeftModel, a head or weights are put in.
 
     It may be anybody's, with or without a card. Raises NotFound or InputError for the files,
-    Mismatch where its shapes do not fit the model or its config was changed.
+    Mismatch where names or shapes do not fit the model or its config was changed.
     """
-    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    from app.models.lora import names_of, with_lora
 
     _card(folder)
+    tensors, kind = load_file(folder / ADAPTER_FILE), method(folder)
     try:
-        with _past_a_warning():
-            return PeftModel.from_pretrained(model, folder, is_trainable=trainable)
+        made = with_lora(model, folder, trainable=trainable) if kind == "lora" else model
+        expected = names_of(made) if kind == "lora" else set(_trained_state(model, kind))
+        _check_names(expected, set(tensors))
+        if kind != "lora":
+            model.load_state_dict(tensors, strict=False)
     except (RuntimeError, ValueError) as error:
-        first = " ".join(str(error).split())[:300]
         base = read_json(folder / CONFIG_FILE).get("base_model_name_or_path")
         raise Mismatch(
-            f"the adapter in {folder} does not fit this base; it was made for {base}. ({first})"
+            f"the adapter in {folder} does not fit this base; it was made for {base}. "
+            f"({' '.join(str(error).split())[:300]})"
         ) from error
-
-
-def wrap(model: Any, config: Any) -> Any:
-    """`model` as a PeftModel with a fresh adapter by `config`, a PeftConfig."""
-    from peft import get_peft_model
-
-    with _past_a_warning():
-        return get_peft_model(model, config)
+    return made
 
 
 def merged(model: Any, folder: Path) -> Any:
-    """`model` with the adapter in `folder` added to its weights: as fast as without an adapter.
+    """`model` with what `folder` holds in its weights: as fast as without an adapter.
 
     Merge in fp32 and cast afterwards: in bf16 the small update would be rounded away.
     """
-    return attach(model, folder).merge_and_unload()
+    made = attach(model, folder)
+    return made.merge_and_unload() if method(folder) == "lora" else made
 
 
-@contextmanager
-def _past_a_warning() -> Iterator[None]:
-    """PEFT 0.21 reads an attribute that transformers 5.23 calls deprecated: no news to a user."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
-        yield
+def _of_plain(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(config, tensors) of a model without an adapter."""
+    body = getattr(model, "body", model)
+    kind = "none" if any(p.requires_grad for p in body.parameters()) else "head"
+    state = _trained_state(model, kind)
+    return {"method": kind}, {name: t.detach().cpu().contiguous() for name, t in state.items()}
+
+
+def _trained_state(model: Any, kind: str) -> dict[str, Any]:
+    """State by name, a tensor that two names share under the first; of a head, the head's."""
+    state = model.state_dict()
+    if kind == "head":
+        return {name: tensor for name, tensor in state.items() if name.startswith("head.")}
+    first = {tensor.data_ptr(): name for name, tensor in reversed(state.items())}
+    return {name: tensor for name, tensor in state.items() if first[tensor.data_ptr()] == name}
+
+
+def _check_names(expected: set[str], found: set[str]) -> None:
+    """Raise ValueError for weights that are missing, or that the model does not have."""
+    for prefix, names in (("it lacks", expected - found), ("the model lacks", found - expected)):
+        if names:
+            raise ValueError(f"{prefix} {len(names)} of the weights, such as {min(names)}")
 
 
 def _card(folder: Path) -> Card | None:

@@ -1,49 +1,80 @@
-"""A sequence classifier: a body, pooling, a linear head; trained and served as one class.
+"""Texts in, numbers out: a body, pooling, a linear head; trained and served as one class.
 
 One adapter file holds both the LoRA of the body and the head (PEFT's modules_to_save).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import LoraConfig
 from torch import nn
+from torch.nn import functional
 from transformers import MODEL_FOR_MASKED_LM_MAPPING
 from transformers.modeling_outputs import SequenceClassifierOutput
-from transformers.pytorch_utils import Conv1D
 
-from app.core.errors import InputError, Mismatch, nearest
+from app.core.errors import Mismatch
 from app.core.textprep import MAX_TOKENS
 from app.models import adapters, pooling
 from app.models.batching import length_sorted
 from app.models.loading import encoder_body, tokenizer
 from app.models.weights import Weights
 
+Problem = Literal["single_label", "multi_label", "regression"]
+"""One of k labels; each of k labels or not; a number."""
+DROPOUT = 0.1
+"""On what the head reads, in training."""
+
+
+class Scaled(nn.Linear):
+    """A linear layer whose outputs are learnt on the scale of z and said on that of the targets."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 1)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+
+    def rescale(self, mean: float, std: float) -> None:
+        """From now on targets have this mean and standard deviation; saved with the weights."""
+        self.mean.fill_(mean)
+        self.std.fill_(std)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """(B, D) -> (B, 1), turned back: mean + std * z."""
+        return self.mean + self.std * super().forward(states)
+
 
 class PooledClassifier(nn.Module):
-    """Body, pooling, dropout, linear head. input_ids, attention_mask: (B, T); labels: (B,) int64.
+    """Body, pooling, dropout, linear head. input_ids, attention_mask: (B, T).
 
+    labels: (B,) int64 for single_label (cross-entropy); (B, k) float for multi_label (binary
+    cross-entropy); (B,) float for regression (squared error of the targets as z-scores).
     A body that reads both ways (BERT) is pooled by the mean over its tokens, which scored 0.890 on
     SST-2 where BERT's pooler scored 0.874; one that reads left to right (GPT-2, Llama) by its last
     token, the only one that has seen the whole text. Both go by the mask, so that the amount of
     padding changes nothing.
     """
 
-    def __init__(self, body: Any, n_labels: int, dropout: float = 0.1) -> None:
+    def __init__(
+        self, body: Any, outputs: int, problem: Problem = "single_label", dropout: float = DROPOUT
+    ) -> None:
         super().__init__()
         self.body = body
         self.config = body.config
         # PEFT writes this into checkpoints; a local path, or it would ask the Hub at every save.
         self.name_or_path = body.name_or_path
-        self.both_ways = type(body.config) in MODEL_FOR_MASKED_LM_MAPPING
+        self.problem = problem
+        self.both_ways = reads_both_ways(body)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(body.config.hidden_size, n_labels)
+        width = body.config.hidden_size
+        self.head = Scaled(width) if problem == "regression" else nn.Linear(width, outputs)
 
     def forward(
         self,
@@ -51,9 +82,9 @@ class PooledClassifier(nn.Module):
         attention_mask: torch.Tensor,
         labels: torch.Tensor | None = None,
     ) -> SequenceClassifierOutput:
-        """Logits (B, k) in fp32, and the mean loss where labels are given."""
+        """Logits (B, k) in fp32, for regression scores (B, 1); the mean loss where labels are."""
         logits = self.head(self.dropout(self.pooled(input_ids, attention_mask)))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
+        loss = None if labels is None else _LOSSES[self.problem](self.head, logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def pooled(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -63,75 +94,53 @@ class PooledClassifier(nn.Module):
         return pool(states, attention_mask)
 
 
+def _squared(head: Any, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of z-scores, so that the rate which suits one scale of targets suits all."""
+    return functional.mse_loss(scores[:, 0] / head.std, labels / head.std)
+
+
+_LOSSES: dict[str, Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "single_label": lambda _, logits, labels: functional.cross_entropy(logits, labels),
+    "multi_label": lambda _, logits, labels: functional.binary_cross_entropy_with_logits(
+        logits, labels
+    ),
+    "regression": _squared,
+}
+
+
+def reads_both_ways(body: Any) -> bool:
+    """Whether each token of `body` sees those behind it, as in BERT and unlike in GPT-2."""
+    return type(body.config) in MODEL_FOR_MASKED_LM_MAPPING
+
+
 def build(
-    weights: Weights, labels: Sequence[str], *, dtype: str = "float32", dropout: float = 0.1
+    weights: Weights,
+    labels: Sequence[str] = (),
+    *,
+    problem: Problem = "single_label",
+    dtype: str = "float32",
+    dropout: float = DROPOUT,
 ) -> tuple[PooledClassifier, Any]:
     """(model, tokenizer): the body in `dtype`, under it a fresh head for `labels` in fp32."""
     body = encoder_body(weights.folder, dtype)
-    model = PooledClassifier(body, len(labels), dropout)
+    model = PooledClassifier(body, len(labels), problem, dropout)
     loaded = tokenizer(weights.folder)
     model.config.pad_token_id = loaded.pad_token_id
     return model.to(body.device), loaded
 
 
-def attach_lora(
-    model: PooledClassifier,
-    *,
-    rank: int = 8,
-    alpha: int = 16,
-    dropout: float = 0.05,
-    targets: Sequence[str] | str = "all-linear",
-    init_from: Path | None = None,
-) -> Any:
-    """`model` as a PeftModel: LoRA (Hu et al. 2021) on the body's linear layers, a trainable head.
-
-    targets: last names of layers, or "all-linear". init_from: an adapter to go on from; rank, alpha
-    and targets are then its own. Raises InputError for a target that the body does not have.
-    """
-    if init_from is not None:
-        return _going_on(model, init_from)
-    known = linear_layers(model.body)
-    chosen = known if targets == "all-linear" else list(targets)
-    unknown = [name for name in chosen if name not in known]
-    if unknown:
-        raise InputError(
-            f"no linear layer {unknown[0]!r} in {model.name_or_path}."
-            f"{nearest(unknown[0], known)} It has {', '.join(known)}, or say all-linear"
-        )
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        target_modules=rf"body\.(.*\.)?({'|'.join(chosen)})",
-        modules_to_save=["head"],
-        fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.body.modules()),  # GPT-2
-    )
-    return adapters.wrap(model, config)
-
-
-def linear_layers(body: nn.Module) -> list[str]:
-    """Last names of the linear layers in `body`, such as query, key, value, dense."""
-    found = {
-        name.rpartition(".")[2]
-        for name, module in body.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D))
-    }
-    return sorted(found)
-
-
-class Classifier:
-    """A trained classifier that is ready to serve. Safe to call from several threads."""
+class TextModel:
+    """A trained body and head, ready to serve. Safe to call from several threads."""
 
     def __init__(self, model: PooledClassifier, tokenizer: Any, card: adapters.Card) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.card = card
-        self.labels: list[str] = list(card.labels or [])
 
     @torch.inference_mode()
-    def logits(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
-        """(n, k) float32, columns in the order of `labels`; texts prepared by app.core.textprep."""
-        out = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
+    def outputs(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+        """(n, k) float32: what the head says; texts prepared by app.core.textprep."""
+        out = np.zeros((len(texts), self.model.head.out_features), dtype=np.float32)
         device = self.model.head.weight.device
         for rows, inputs in length_sorted(self.tokenizer, texts, MAX_TOKENS, batch_size):
             on_device = {key: value.to(device) for key, value in inputs.items()}
@@ -139,28 +148,66 @@ class Classifier:
         return out
 
 
+class Classifier(TextModel):
+    """One of k labels, or with a multilabel adapter any of them."""
+
+    def __init__(self, model: PooledClassifier, tokenizer: Any, card: adapters.Card) -> None:
+        super().__init__(model, tokenizer, card)
+        self.labels: list[str] = list(card.labels or [])
+
+    def logits(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+        """(n, k) float32, columns in the order of `labels`; texts prepared by app.core.textprep."""
+        return self.outputs(texts, batch_size)
+
+
+class Regressor(TextModel):
+    """A number for a text, on the scale of what it was trained on."""
+
+    def scores(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+        """(n,) float32; texts prepared by app.core.textprep. May lie beyond all it has seen."""
+        scores: NDArray[np.float32] = self.outputs(texts, batch_size)[:, 0]
+        return scores
+
+
 def load_classifier(
     weights: Weights, adapter: Path, dtype: str = "float32", *, allow_base: bool = False
 ) -> Classifier:
     """The classifier in `adapter` on its base, merged in fp32, its body in `dtype`.
 
-    Raises NotFound or InputError (files), Mismatch (another base; see adapters.check).
+    Raises NotFound or InputError (files), Mismatch (another base or kind; see adapters.check).
     """
+    return Classifier(*_loaded("classifier", weights, adapter, dtype, allow_base))
+
+
+def load_multilabel(
+    weights: Weights, adapter: Path, dtype: str = "float32", *, allow_base: bool = False
+) -> Classifier:
+    """As `load_classifier`, with a logit for each label on its own."""
+    return Classifier(*_loaded("multilabel", weights, adapter, dtype, allow_base))
+
+
+def load_regressor(
+    weights: Weights, adapter: Path, dtype: str = "float32", *, allow_base: bool = False
+) -> Regressor:
+    """As `load_classifier`, for a regressor."""
+    return Regressor(*_loaded("regressor", weights, adapter, dtype, allow_base))
+
+
+_PROBLEMS: dict[str, Problem] = {
+    "classifier": "single_label",
+    "multilabel": "multi_label",
+    "regressor": "regression",
+}
+
+
+def _loaded(
+    kind: str, weights: Weights, adapter: Path, dtype: str, allow_base: bool
+) -> tuple[PooledClassifier, Any, adapters.Card]:
     card = adapters.read_card(adapter)
-    if card.kind != "classifier" or not card.labels:
-        raise Mismatch(f"the adapter in {adapter} is for {card.kind}, expected a classifier's")
+    if card.kind != kind or (kind != "regressor" and not card.labels):
+        raise Mismatch(f"the adapter in {adapter} is for {card.kind}, expected a {kind}'s")
     adapters.check(card, weights, allow_base=allow_base)
-    model, loaded = build(weights, card.labels, dropout=0.0)
+    model, loaded = build(weights, card.labels or (), problem=_PROBLEMS[kind], dropout=0.0)
     model = adapters.merged(model, adapter)
     model.body.to(getattr(torch, dtype))
-    return Classifier(model, loaded, card)
-
-
-def _going_on(model: PooledClassifier, folder: Path) -> Any:
-    card = adapters.read_card(folder)
-    if len(card.labels or []) != model.head.out_features:
-        raise Mismatch(
-            f"the adapter in {folder} has the labels {card.labels}, the data has "
-            f"{model.head.out_features}: start without init_from"
-        )
-    return adapters.attach(model, folder, trainable=True)
+    return model, loaded, card

@@ -70,6 +70,11 @@ def choose(engines: Sequence[Engine], workload: Workload = "encode") -> str:
     return min((dtype for dtype in DTYPES if dtype in listed), key=cost)
 
 
+def matmul_rate(dtype: str) -> float:
+    """Floating-point operations a second in this machine's matrix products, as probed."""
+    return 2e9 / float(probe()["encode"][dtype])
+
+
 def _key() -> str:
     kind = device()
     name = torch.cuda.get_device_name() if kind == "cuda" else machine()["processor"]

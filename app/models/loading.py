@@ -53,6 +53,14 @@ def encoder_body(folder: Path, dtype: str) -> Any:
     return body.to(device())
 
 
+def positions(model: Any) -> int | None:
+    """How many tokens the model has positions for; None where there is no such bound."""
+    longest = getattr(model.config, "max_position_embeddings", None)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    pad = getattr(table, "padding_idx", None)  # RoBERTa counts from behind it
+    return int(longest) - (0 if pad is None else pad + 1) if longest else None
+
+
 def causal_model(folder: Path, dtype: str) -> Any:
     """The language model in `folder`."""
     return _model(AutoModelForCausalLM, folder, dtype).to(device())

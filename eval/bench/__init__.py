@@ -14,7 +14,11 @@ from app.core.errors import NotFound, nearest
 if TYPE_CHECKING:
     from eval.bench.base import Bench
 
-BENCHES = {"retrieval": "indexing help articles, and finding the one that answers a question"}
+BENCHES = {
+    "retrieval": "indexing help articles, and finding the one that answers a question",
+    "train-encoder": "LoRA on a BERT for two classes",
+    "train-chat": "LoRA on a chat model for answers over passages",
+}
 
 ROUNDS = 6
 """So that least and greatest hold the median with 0.97; each arm has each place in turn twice."""
@@ -25,5 +29,5 @@ def bench(name: str) -> Bench:
     if name not in BENCHES:
         known = ", ".join(BENCHES)
         raise NotFound(f"no bench {name!r}.{nearest(name, BENCHES)} There is: {known}")
-    found: Bench = import_module(f"eval.bench.{name}").BENCH
+    found: Bench = import_module(f"eval.bench.{name.replace('-', '_')}").BENCH
     return found

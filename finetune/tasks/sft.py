@@ -9,56 +9,24 @@ loss on dev is kept.
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
-from torch.nn.functional import cross_entropy
-from transformers.pytorch_utils import Conv1D
 from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 from app.core import data
-from app.core.errors import ConfigError, InputError, nearest
+from app.core.errors import InputError
 from app.core.messages import Conversation
 from app.core.prompt import DECLINE, support_messages, template
-from app.models import adapters, classifier
+from app.models import adapters
 from app.models.loading import causal_model, tokenizer
 from finetune import grounded, overlap
+from finetune.answers import AnswerTrainer, dev_loss
 from finetune.config import TrainConfig
-from finetune.job import Job, Order, adapter_folder, base_weights, start_folder, starting_card
-from finetune.trainer import Repeatable, arguments, frozen_dtype
-
-_IGNORED = -100
-
-
-class AnswerTrainer(Repeatable, SFTTrainer):
-    """TRL's SFTTrainer with rows in a repeatable order and a cheaper loss on CPU."""
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> Any:  # fmt: skip
-        """Mean cross-entropy over the answers' tokens; the head reads the batch's tail only.
-
-        Off a GPU TRL 1.16 applies it to every token of the prompt: a third more time for a step.
-        """
-        labels = inputs["labels"]
-        first = int((labels != _IGNORED).int().argmax(1).min())
-        keep = labels.shape[1] - first + 1
-        outputs = model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
-            use_cache=False, logits_to_keep=keep,
-        )  # fmt: skip
-        logits = outputs.logits[:, :-1].flatten(0, 1).float()
-        wanted = labels[:, first:].flatten()
-        total = cross_entropy(logits, wanted, ignore_index=_IGNORED, reduction="sum")
-        count = num_items_in_batch if num_items_in_batch is not None else (wanted != _IGNORED).sum()
-        loss = total / count
-        if num_items_in_batch is not None:
-            loss = loss * self.accelerator.num_processes  # counted over all, averaged by DDP
-        return (loss, outputs) if return_outputs else loss
+from finetune.job import Job, Order, base_weights, starting_card
+from finetune.methods import adapted
+from finetune.packing import end_to_end, pack
+from finetune.trainer import arguments, frozen_dtype
 
 
 def build(order: Order) -> Job:
@@ -80,10 +48,12 @@ def build(order: Order) -> Job:
     if not sets["train"]:
         raise InputError(f"no training row fits in data.max_tokens {config.data.max_tokens}")
     dtype = frozen_dtype(config)
-    trainer = _trainer(order, _model(config, weights.folder, dtype), loaded, sets)
+    model = adapted(config, causal_model(weights.folder, dtype))
+    packed = config.data.pack and pack(model)
+    trainer = _trainer(order, model, loaded, sets, packed)
     card = adapters.Card(kind="chat", base=weights.record(), prompt_version=version)
     learnt = [text for row in train for text in _texts(row)]
-    record = {"rows": counts, "frozen_dtype": dtype}
+    record = {"rows": counts, "frozen_dtype": dtype, "packed": packed}
     return Job(trainer, card, learnt, lambda: _measure(trainer), record)
 
 
@@ -154,31 +124,9 @@ def _texts(row: Conversation) -> list[str]:
     return asked if answer.content in DECLINE.values() else [*asked, answer.content]
 
 
-def _model(config: TrainConfig, folder: Path, dtype: str) -> Any:
-    adapter, model = config.adapter, causal_model(folder, dtype)
-    start = start_folder(adapter)
-    if start is not None:
-        return adapters.attach(model, adapter_folder(start), trainable=True)
-    known = [name for name in classifier.linear_layers(model) if name != "lm_head"]
-    targets = known if adapter.targets == "all-linear" else list(adapter.targets)
-    unknown = [name for name in targets if name not in known]
-    if unknown:
-        raise ConfigError(
-            f"adapter.targets: no linear layer {unknown[0]!r} in {config.model.path}."
-            f"{nearest(unknown[0], known)} It has {', '.join(known)}, or say all-linear"
-        )
-    lora = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=targets,
-        fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.modules()),  # GPT-2
-    )
-    return get_peft_model(model, lora)
-
-
-def _trainer(order: Order, model: Any, loaded: Any, sets: dict[str, list[Any]]) -> AnswerTrainer:
+def _trainer(
+    order: Order, model: Any, loaded: Any, sets: dict[str, list[Any]], packed: bool
+) -> AnswerTrainer:
     options = arguments(order.config, order.run, order.accumulate)
     if order.config.data.dev:
         options |= {"metric_for_best_model": "loss", "greater_is_better": False}
@@ -187,13 +135,17 @@ def _trainer(order: Order, model: Any, loaded: Any, sets: dict[str, list[Any]]) 
         max_length=order.config.data.max_tokens,
         activation_checkpointing=False,  # TRL's default saves memory that adapters do not need
     )
-    return AnswerTrainer(
+    trainer = AnswerTrainer(
         model=model,
         args=args,
         processing_class=loaded,
+        data_collator=end_to_end if packed else None,
+        compute_metrics=dev_loss,
         train_dataset=Dataset.from_list(sets["train"]),
         eval_dataset=Dataset.from_list(sets["dev"]) if sets["dev"] else None,
     )
+    trainer.packed = packed
+    return trainer
 
 
 def _measure(trainer: AnswerTrainer) -> dict[str, Any]:
