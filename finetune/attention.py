@@ -44,8 +44,7 @@ def row_by_row(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows = pairwise(cu_seq_lens_q.tolist())
     made = [
-        _row(*(part[:, :, start:end] for part in (query, key, value)), scale, dropout)
-        for start, end in rows
+        _row(query[:, :, a:b], key[:, :, a:b], value[:, :, a:b], scale, dropout) for a, b in rows
     ]
     return torch.cat(made, dim=2).transpose(1, 2).contiguous(), None
 
@@ -58,7 +57,7 @@ def _row(
             return scaled_dot_product_attention(
                 query, key, value, dropout_p=dropout, scale=scale, is_causal=True
             )
-    made: torch.Tensor = CausalProduct.apply(query[0], key[0], value[0], scale)
+    made: torch.Tensor = CausalProduct.apply(query[0], key[0], value[0], scale)  # type: ignore[no-untyped-call]
     return made[None]
 
 

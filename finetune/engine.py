@@ -29,19 +29,19 @@ from finetune.launcher import Stop, by_main, check_processes, free_threads
 from finetune.methods import check as check_method
 from finetune.runs import RunFolder, open_run
 from finetune.tasks import TASKS
-from finetune.tracking import check as check_tracker
+from finetune.tracking import ready as tracker_ready
 from finetune.tracking import track
 from finetune.trainer import minimise
 
 _CARD = """---
 base_model: {base.ref}
-base_model_relation: adapter
-library_name: peft
+base_model_relation: {relation}
+library_name: {library}
 ---
 
 # {name}
 
-LoRA adapter ({card.kind}) for {base.ref} ({base.file}, sha256 {base.sha256}).
+{what} ({card.kind}) for {base.ref} ({base.file}, sha256 {base.sha256}).
 Prompt {card.prompt_version}; labels: {labels}.
 
 Learnt from and chosen on:
@@ -49,6 +49,12 @@ Learnt from and chosen on:
 
 Its settings are in config.yaml of the run, its results in run.json and in the report beside it.
 """
+_METHODS = {
+    "lora": ("LoRA adapter", "adapter", "peft"),
+    "head": ("Head alone", "adapter", "frontdesk"),
+    "none": ("All weights, fine-tuned,", "finetune", "frontdesk"),
+}
+"""What the card says was trained: its name, its relation to the base, who loads it."""
 
 
 def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
@@ -57,12 +63,12 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
     Raises AppErrors for everything that the user can put right.
     """
     check_method(config)
-    check_tracker(config.run.tracker)
     state = PartialState(cpu=device() == "cpu")
     check_processes(state.num_processes)
     free_threads()
     accumulate = accumulation(config.loop, state.num_processes)
     config = _named(config, resume)
+    tracker_ready(config.run.tracker, config.folder)
     main = state.is_main_process
     with ExitStack() as stack:
         stack.enter_context(room(config.folder))
@@ -152,32 +158,38 @@ def _fit(job: Job, run: RunFolder, stop: Stop, checkpoint: Path | None) -> None:
 def _finish(job: Job, run: RunFolder, config: TrainConfig) -> None:
     """Measure, then write fingerprints, adapter and the last record, in this order."""
     measured = job.measure()
-    if not job.trainer.is_world_process_zero():
+    main = job.trainer.is_world_process_zero()
+    spread = adapters.gathered(job.trainer.model, keep=main)
+    if not main:
         return
     before = learnt_before(config.adapter)
     fingerprints.write(run.path / fingerprints.FILE, job.learnt, before)
-    sha256 = _save_adapter(job, run)
+    sha256 = _save_adapter(job, run, spread)
     best = job.trainer.state.best_global_step
     run.update(**measured, best_step=best, adapter_sha256=sha256, finished_at=now(), finished=True)
 
 
-def _save_adapter(job: Job, run: RunFolder) -> str:
+def _save_adapter(job: Job, run: RunFolder, spread: dict[str, Any] | None) -> str:
     """Write the adapter beside its place and move it there whole; returns its sha256."""
     temporary = run.path / ".adapter"
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(run.adapter, ignore_errors=True)
     temporary.mkdir()
     model = job.trainer.accelerator.unwrap_model(job.trainer.model)
-    sha256 = adapters.save(model, temporary, job.card)
-    write_text(temporary / "README.md", _card(job, run))
+    sha256 = adapters.save(model, temporary, job.card, spread)
+    write_text(temporary / "README.md", _card(job, run, temporary))
     temporary.rename(run.adapter)
     return sha256
 
 
-def _card(job: Job, run: RunFolder) -> str:
-    """A short model card in the form of the Hub."""
+def _card(job: Job, run: RunFolder, folder: Path) -> str:
+    """A short model card in the form of the Hub, for the adapter in `folder`."""
     base = job.card.base
+    what, relation, library = _METHODS[adapters.method(folder)]
     return _CARD.format(
+        what=what,
+        relation=relation,
+        library=library,
         base=base,
         name=run.path.name,
         card=job.card,

@@ -24,7 +24,7 @@ def fuse(model: Any) -> int:
     """
     layers = [module for module in model.modules() if type(module) is Linear and _plain(module)]
     for layer in layers:
-        layer.forward = MethodType(_forward, layer)
+        layer.forward = MethodType(_forward, layer)  # type: ignore[method-assign]
     return len(layers)
 
 
@@ -45,9 +45,8 @@ def _forward(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Te
         return Linear.forward(layer, x, *args, **kwargs)
     (name,) = layer.active_adapters
     a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
-    made: torch.Tensor = LoraProduct.apply(
-        x, weight, layer.base_layer.bias, a, b, layer.scaling[name]
-    )
+    given = (x, weight, layer.base_layer.bias, a, b, layer.scaling[name])
+    made: torch.Tensor = LoraProduct.apply(*given)  # type: ignore[no-untyped-call]
     return made
 
 

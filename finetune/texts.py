@@ -36,7 +36,15 @@ Array = NDArray[np.float64]
 
 
 class HeadTrainer(Repeatable, Trainer):
-    """transformers.Trainer with rows in a repeatable order."""
+    """transformers.Trainer with rows in a repeatable order, its loss on dev over all rows at once.
+
+    The Trainer's own is a mean of batches, in which rows count that only fill up the last batch of
+    several processes.
+    """
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        """(None, logits, labels)."""
+        return (None, *super().prediction_step(*args, **kwargs)[1:])
 
 
 @dataclass(frozen=True)
@@ -145,8 +153,17 @@ def _trainer(
         data_collator=collate,
         train_dataset=train,
         eval_dataset=dev if len(dev) else None,
-        compute_metrics=lambda said: head.scores(np.asarray(said[0]), np.asarray(said[1])),
+        compute_metrics=lambda said: _judged(head, model, *map(np.asarray, (said[0], said[1]))),
     )
+
+
+def _judged(head: Head, model: Any, logits: Array, gold: Array) -> dict[str, float]:
+    """The scores, and the loss that training minimises."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    device = inner.head.weight.device
+    with torch.no_grad():
+        loss = inner.loss(*(torch.as_tensor(x, device=device) for x in (logits, gold)))
+    return {"loss": loss.item(), **head.scores(logits, gold)}
 
 
 def _measure(trainer: HeadTrainer, head: Head, start: Calibration) -> dict[str, Any]:

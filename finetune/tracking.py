@@ -33,13 +33,21 @@ class Book(Protocol):
         """Nothing more comes."""
 
 
-def check(tracker: str) -> None:
-    """Raise ConfigError, before anything is read, where the package of `tracker` is missing."""
+def ready(tracker: str, folder: Path) -> None:
+    """Called first of all: raise ConfigError where the package of `tracker` is missing.
+
+    trackio takes its folder from the environment when it is imported, which TRL does, and would
+    send to a Space or server that is named there: these names are taken out.
+    """
     if tracker != "none" and find_spec(tracker) is None:
         raise ConfigError(
             f"run.tracker is {tracker}, which is not installed: it comes with the extra `tracking` "
             f"(pip install -e '.[tracking]'); or set run.tracker=none"
         )
+    if tracker == "trackio":
+        os.environ["TRACKIO_DIR"] = str((folder / "trackio").resolve())
+        for name in _ELSEWHERE:
+            os.environ.pop(name, None)
 
 
 def track(trainer: Any, tracker: str, run: RunFolder) -> None:
@@ -100,12 +108,9 @@ class TensorBoard:
 
 
 class Trackio:
-    """A local trackio project: whatever names a Space or a server is taken from its environment."""
+    """A trackio project in the folder that `ready` set; on no Space, on no server."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        os.environ["TRACKIO_DIR"] = str((folder / "trackio").resolve())  # read when it is imported
-        for name in _ELSEWHERE:
-            os.environ.pop(name, None)
         import trackio
 
         self.module: Any = trackio

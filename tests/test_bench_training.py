@@ -16,14 +16,9 @@ from tests.helpers_train import OLD_NAMES
 pytestmark = pytest.mark.filterwarnings(OLD_NAMES)
 
 
-def test_speed_is_units_and_the_matmul_share_is_of_the_measured_rate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # 0.02 ns for a multiply-add are 100 GFLOP/s; 4 x 1e6 weights x 5,000 tokens are 20 GFLOP
-    monkeypatch.setattr(
-        "app.models.dtype.probe", lambda: {"encode": {"float32": 0.02, "bfloat16": 0.05}}
-    )
-    job = Job(Path(), Path(), units=300, tokens=5000, weights=10**6, dtype="float32")
+def test_speed_is_units_and_the_matmul_share_is_of_the_measured_rate() -> None:
+    # 4 x 1e6 weights x 5,000 tokens are 20 GFLOP, in 2 s at 100 GFLOP/s a tenth of the rate
+    job = Job(Path(), Path(), 300, tokens=5000, weights=10**6, dtype="float32", rate=100e9)
     found = training.outcome(job, 2.0, [1.0]).speeds
     assert found == {"train": 150.0, "matmul": pytest.approx(0.1)}
 
@@ -60,7 +55,8 @@ def test_likelihood_is_the_geometric_mean_over_the_answer(tmp_path: Path) -> Non
     start = len(loaded.apply_chat_template(row["prompt"], add_generation_prompt=True)["input_ids"])
     product = 1.0
     for place in range(start, len(ids)):
-        logits = model(input_ids=torch.tensor([ids[:place]])).logits[0, -1]
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids[:place]])).logits[0, -1]
         product *= float(logits.softmax(-1)[ids[place]])
     assert found == pytest.approx(product ** (1 / (len(ids) - start)), rel=1e-4)
 
@@ -87,6 +83,6 @@ def test_every_arm_trains_on_the_packaged_weights(
 def test_a_product_that_fails_ends_the_bench_with_its_sentence(tmp_path: Path) -> None:
     from app.core.errors import AppError
 
-    job = Job(tmp_path, tmp_path / "none.jsonl", 1, 1, 1, "float32")
+    job = Job(tmp_path, tmp_path / "none.jsonl", 1, 1, 1, "float32", 1.0)
     with pytest.raises(AppError, match=r"train.py ended with 2: .*"):
         training.product(job, {"task": "classification"}, lambda _: [])

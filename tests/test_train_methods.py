@@ -151,6 +151,8 @@ def test_a_run_of_each_method_is_served_as_it_was_measured(
     files = {p.name for p in (run / "adapter").iterdir()}
     assert files == {"adapter_model.safetensors", "adapter_config.json", "README.md"}
     assert adapters.method(run / "adapter") == method
+    said = {"lora": "LoRA adapter", "head": "Head alone", "none": "All weights, fine-tuned,"}
+    assert f"{said[method]} (classifier) for" in (run / "adapter" / "README.md").read_text()
     loaded = classifier.load_classifier(resolve(str(models[shape])), run / "adapter")
     from app.core import data
 

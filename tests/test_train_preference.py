@@ -32,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     gpt2 = tiny_gpt2(folder / "gpt2")
     chatty = tokenizer(gpt2)
-    chatty.chat_template = CHATML
+    chatty.chat_template = CHATML.replace("<|im_end|>", chatty.eos_token)
     chatty.save_pretrained(gpt2)
     return {"gpt2": gpt2, "llama": tiny_llama(folder / "llama")}
 
@@ -317,8 +317,11 @@ def test_too_few_rows_that_fit_and_a_model_without_chat_template_are_refused(
     tmp_path: Path, models: dict[str, Path]
 ) -> None:
     path = pairs(tmp_path / "p.jsonl", 4)
-    with pytest.raises(InputError, match=r"two training rows or more that fit .* 9, found 0"):
+    with pytest.raises(InputError, match=r"no training row fits in data.max_tokens 9"):
         train(preferring(models["llama"], path, tmp_path / "a", data__max_tokens=9))
+    alone = pairs(tmp_path / "one.jsonl", 1)
+    with pytest.raises(InputError, match=r"two training rows or more.*found 1"):
+        train(preferring(models["llama"], alone, tmp_path / "one", data__dev=[]))
     plain = tiny_gpt2(tmp_path / "plain")
     with pytest.raises(AppError, match="has no chat template: preference needs a chat model"):
         train(preferring(plain, path, tmp_path / "b"))

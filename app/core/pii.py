@@ -91,7 +91,7 @@ class Detector:
         """Findings in `text`; they may overlap."""
         found = self._engine.analyze(fold(text), language="en")
         spans = [Span(result.entity_type, result.start, result.end) for result in found]
-        return [s for s in spans if s.type != "IP" or _is_address(text[s.start : s.end])]
+        return [s for s in spans if _KEPT.get(s.type, bool)(text[s.start : s.end])]
 
 
 class Form(LocalRecognizer):
@@ -128,6 +128,16 @@ class Form(LocalRecognizer):
 def _is_address(found: str) -> bool:
     """Not "::" in code, "::1" of every machine, nor the "90::" in a price list."""
     return "." in found or found.count(":") > 2 or found.lower().startswith("fe80")
+
+
+def _is_number(found: str) -> bool:
+    """Not the year or years that a short German number (1687, 1609-1626) can also be."""
+    return not _YEARS.fullmatch(found)
+
+
+_YEARS = re.compile(r"\W*1[5-9]\d\d(?:\W{1,3}1[5-9]\d\d)?\W*")
+_KEPT: dict[str, Callable[[str], bool]] = {"IP": _is_address, "PHONE": _is_number}
+"""What findings of a type must also be."""
 
 
 def luhn(number: str) -> bool:

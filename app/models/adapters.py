@@ -38,19 +38,38 @@ class Card(Strict):
     """Of adapter_config.json, which holds the scale of the update; `save` fills it in."""
 
 
-def save(model: Any, folder: Path, card: Card) -> str:
+def gathered(model: Any, *, keep: bool) -> dict[str, Any] | None:
+    """What `save` writes of a model that FSDP spread over processes, whole and on the CPU.
+
+    All processes have to call it; the one that saves keeps it. None where nothing is spread.
+    """
+    from torch.distributed.tensor import DTensor
+
+    state = model.state_dict()
+    if not any(isinstance(tensor, DTensor) for tensor in state.values()):
+        return None
+    adapter = {n: t for n, t in state.items() if "lora_" in n or "modules_to_save" in n}
+    found = {}
+    for name, tensor in (adapter or state).items():
+        whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        if keep:
+            found[name] = whole.detach().cpu()
+    return found
+
+
+def save(model: Any, folder: Path, card: Card, state: dict[str, Any] | None = None) -> str:
     """Write what was trained of `model` into `folder`; returns the sha256 of its weights file.
 
     Of a PeftModel the adapter; of any other model its head where the body is frozen, else all of
     it. adapter_config.json names the base by its reference (PEFT would write the local path). The
-    same weights give the same bytes.
+    same weights give the same bytes. state: that of `gathered`, where the model is spread.
     """
     from peft import PeftModel
     from safetensors.torch import save_file
 
     from app.models.lora import of_peft
 
-    config, tensors = (of_peft if isinstance(model, PeftModel) else _of_plain)(model)
+    config, tensors = (of_peft if isinstance(model, PeftModel) else _of_plain)(model, state)
     write_json(folder / CONFIG_FILE, {**config, "base_model_name_or_path": card.base.ref})
     bound = card.model_copy(update={"config_sha256": sha256_file(folder / CONFIG_FILE)})
     with atomic_path(folder / ADAPTER_FILE) as temporary:
@@ -137,21 +156,23 @@ def merged(model: Any, folder: Path) -> Any:
     return made.merge_and_unload() if method(folder) == "lora" else made
 
 
-def _of_plain(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _of_plain(
+    model: Any, state: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """(config, tensors) of a model without an adapter."""
     body = getattr(model, "body", model)
     kind = "none" if any(p.requires_grad for p in body.parameters()) else "head"
-    state = _trained_state(model, kind)
+    state = _trained_state(model, kind, state)
     return {"method": kind}, {name: t.detach().cpu().contiguous() for name, t in state.items()}
 
 
-def _trained_state(model: Any, kind: str) -> dict[str, Any]:
+def _trained_state(model: Any, kind: str, state: dict[str, Any] | None = None) -> dict[str, Any]:
     """State by name, a tensor that two names share under the first; of a head, the head's."""
-    state = model.state_dict()
+    state = model.state_dict() if state is None else state
     if kind == "head":
         return {name: tensor for name, tensor in state.items() if name.startswith("head.")}
-    first = {tensor.data_ptr(): name for name, tensor in reversed(state.items())}
-    return {name: tensor for name, tensor in state.items() if first[tensor.data_ptr()] == name}
+    first = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+    return {name: tensor for name, tensor in state.items() if name in first}
 
 
 def _check_names(expected: set[str], found: set[str]) -> None:

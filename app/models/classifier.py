@@ -70,6 +70,7 @@ class PooledClassifier(nn.Module):
         self.config = body.config
         # PEFT writes this into checkpoints; a local path, or it would ask the Hub at every save.
         self.name_or_path = body.name_or_path
+        self._no_split_modules = body._no_split_modules  # FSDP: the class of a layer
         self.problem = problem
         self.both_ways = reads_both_ways(body)
         self.dropout = nn.Dropout(dropout)
@@ -84,8 +85,12 @@ class PooledClassifier(nn.Module):
     ) -> SequenceClassifierOutput:
         """Logits (B, k) in fp32, for regression scores (B, 1); the mean loss where labels are."""
         logits = self.head(self.dropout(self.pooled(input_ids, attention_mask)))
-        loss = None if labels is None else _LOSSES[self.problem](self.head, logits, labels)
+        loss = None if labels is None else self.loss(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The mean over the rows."""
+        return _LOSSES[self.problem](self.head, logits, labels)
 
     def pooled(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """(B, D) float32: what the head reads."""

@@ -77,14 +77,19 @@ def names_of(model: Any) -> set[str]:
     return set(_state(model))
 
 
-def of_peft(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(adapter_config.json, tensors) of a PeftModel, which any reader of plain LoRA serves."""
+def of_peft(
+    model: Any, state: dict[str, torch.Tensor] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(adapter_config.json, tensors) of a PeftModel, which any reader of plain LoRA serves.
+
+    state: its state where its own is spread over processes.
+    """
     config = model.peft_config[model.active_adapter].to_dict()
     config |= {"inference_mode": True, "auto_mapping": None}
     begun = getattr(model, "begun", {})
     if isinstance(config["target_modules"], set):
         config["target_modules"] = sorted(config["target_modules"])  # in any order
-    tensors = {name: tensor.detach().cpu() for name, tensor in _state(model).items()}
+    tensors = {name: tensor.detach().cpu() for name, tensor in _state(model, state).items()}
     return _as_plain_lora(config, tensors, begun) if begun else (config, tensors)
 
 
@@ -93,10 +98,12 @@ def linear_layers(model: nn.Module) -> list[str]:
     return sorted({_last(name) for name in _layers(model)})
 
 
-def _state(model: Any) -> dict[str, torch.Tensor]:
+def _state(model: Any, state: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
     # PEFT's "auto" would ask the Hub for the base's config whenever the base is named by reference.
-    state: dict[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return state
+    found: dict[str, torch.Tensor] = get_peft_model_state_dict(
+        model, state_dict=state, save_embedding_layers=False
+    )
+    return found
 
 
 def _as_plain_lora(

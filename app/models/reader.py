@@ -32,8 +32,8 @@ MAX_ANSWER = 30
 class SpanReader(nn.Module):
     """Body, dropout, a linear head with two logits for each token.
 
-    input_ids, attention_mask, token_type_ids, candidates: (B, T); labels: (B, 2) int64, the first
-    and last token of the answer, (0, 0) where the window does not hold it.
+    input_ids, attention_mask, token_type_ids, candidates: (B, T); labels: (B, 2 or more) int64, of
+    which the first two are the first and last token of the answer, 0 where the window lacks it.
     """
 
     def __init__(self, body: Any, dropout: float = DROPOUT) -> None:
@@ -62,7 +62,7 @@ class SpanReader(nn.Module):
         logits = logits.masked_fill(~allowed.unsqueeze(-1), -torch.inf)
         loss = None
         if labels is not None:
-            loss = cross_entropy(logits, labels)  # over T, the mean of starts and ends
+            loss = cross_entropy(logits, labels[:, :2])  # over T, the mean of starts and ends
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
 
@@ -89,7 +89,7 @@ def build(
     Raises InputError for a body that is not BERT-shaped.
     """
     body, loaded = encoder_body(weights.folder, dtype), tokenizer(weights.folder)
-    if not reads_both_ways(body) or loaded.cls_token_id is None:
+    if not reads_both_ways(body) or loaded("")["input_ids"][:1] != [loaded.cls_token_id]:
         raise InputError(
             f"{weights.ref} is a {body.config.model_type}: a reader needs a BERT-shaped model, "
             f"whose tokens see the words on both sides and whose [CLS] stands for `not in the "

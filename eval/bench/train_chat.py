@@ -53,13 +53,15 @@ def build(request: Request) -> Contest:
     write_jsonl(file, [{"messages": [*row["prompt"], *row["completion"]]} for row in train])
     loaded = tokenizer(weights.folder)
     counts = [_tokens(loaded, row) for row in train]
+    dtype = choose([FP32, Engine(engine="transformers", dtype="bfloat16")], "encode")
     job = Job(
         folder=weights.folder,
         file=file,
         units=sum(whole - prompt for prompt, whole in counts),
         tokens=sum(whole for _, whole in counts),
         weights=training.linear_weights(causal_model(weights.folder, "float32")),
-        dtype=choose([FP32, Engine(engine="transformers", dtype="bfloat16")], "encode"),
+        dtype=dtype,
+        rate=training.matmul_rate(dtype),
     )
     cast = "bf16 autocast" if job.dtype == "bfloat16" else "fp32"
     arms = [
@@ -155,7 +157,8 @@ def _peer(job: Job, train: Sequence[Row], dev: Sequence[Row], tuned: bool) -> Ou
     args = SFTConfig(
         output_dir=str(job.file.parent / "peer"), num_train_epochs=1, learning_rate=LR,
         per_device_train_batch_size=BATCH, warmup_steps=WARMUP, max_length=MAX_TOKENS, seed=SEED,
-        save_strategy="no", report_to="none", disable_tqdm=True, **options,
+        save_strategy="no", report_to="none", disable_tqdm=True,
+        use_cpu=training.on_cpu(), **options,
     )  # fmt: skip
     lora = LoraConfig(task_type="CAUSAL_LM", r=RANK, lora_alpha=ALPHA, target_modules="all-linear")
     trainer: Any = SFTTrainer(

@@ -55,13 +55,15 @@ def build(request: Request) -> Contest:
     write_jsonl(file, [{"text": row.text, "label": row.label} for row in train])
     loaded = tokenizer(weights.folder)
     ids = loaded([row.text for row in train], truncation=True, max_length=MAX_TOKENS)["input_ids"]
+    dtype = choose([FP32, Engine(engine="transformers", dtype="bfloat16")], "encode")
     job = Job(
         folder=weights.folder,
         file=file,
         units=len(train),
         tokens=sum(map(len, ids)),
         weights=training.linear_weights(encoder_body(weights.folder, "float32")),
-        dtype=choose([FP32, Engine(engine="transformers", dtype="bfloat16")], "encode"),
+        dtype=dtype,
+        rate=training.matmul_rate(dtype),
     )
     arms = [
         Arm(PRODUCT, f"finetune/train.py: base in {job.dtype}, no dropout, by length, fused LoRA",
@@ -140,12 +142,14 @@ def _parts(job: Job, tuned: bool) -> tuple[Any, Any, Any, Any]:
     base = AutoModelForSequenceClassification.from_pretrained(job.folder, num_labels=2)
     lora = LoraConfig(task_type="SEQ_CLS", r=RANK, lora_alpha=ALPHA, target_modules="all-linear")
     loaded = AutoTokenizer.from_pretrained(job.folder)
+    tuned_as: dict[str, Any] = {
+        "train_sampling_strategy": "group_by_length", "bf16": job.dtype == "bfloat16"
+    }  # fmt: skip
     args = TrainingArguments(
         output_dir=str(job.file.parent / "peer"), num_train_epochs=1, learning_rate=LR,
         per_device_train_batch_size=BATCH, per_device_eval_batch_size=BATCH, seed=SEED,
         warmup_steps=WARMUP, save_strategy="no", report_to="none", disable_tqdm=True,
-        **({"train_sampling_strategy": "group_by_length", "bf16": job.dtype == "bfloat16"}
-           if tuned else {}),
+        use_cpu=training.on_cpu(), **(tuned_as if tuned else {}),
     )  # fmt: skip
 
     def columns(rows: Sequence[Labelled]) -> Any:

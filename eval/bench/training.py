@@ -7,9 +7,11 @@ dev, no checkpoint before the end.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,15 +44,14 @@ class Job(NamedTuple):
     """Of the base's linear layers that every token passes."""
     dtype: str
     """Of the frozen weights: the one that the probe chose for the product."""
+    rate: float
+    """FLOP/s of a large product in that dtype, measured before the first run."""
 
 
 def outcome(job: Job, seconds: float, scores: Sequence[float]) -> Outcome:
     """Speeds from the seconds of one run."""
-    from app.models.dtype import probe
-
     flops = LINEAR_PASSES * 2 * job.weights * job.tokens
-    rate = 2 / min(probe()["encode"].values()) * 1e9
-    return Outcome({"train": job.units / seconds, "matmul": flops / seconds / rate}, scores)
+    return Outcome({"train": job.units / seconds, "matmul": flops / seconds / job.rate}, scores)
 
 
 def product(
@@ -64,11 +65,29 @@ def product(
         command = [sys.executable, str(ROOT / "finetune" / "train.py"), "--config", str(file)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
-            raise AppError(
-                f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-600:]}"
-            )
+            raise AppError(f"finetune/train.py ended with {done.returncode}: {done.stderr[-600:]}")
         record = read_json(out / "run" / "run.json")
         return outcome(job, record["seconds"], quality(out / "run" / "adapter"))
+
+
+def matmul_rate(dtype: str, size: int = 2048, times: int = 8) -> float:
+    """FLOP/s of (size, size) x (size, size) in `dtype`: the best of `times`."""
+    import torch
+
+    one, two = (torch.ones(size, size, dtype=getattr(torch, dtype)) for _ in range(2))
+    best = math.inf
+    for _ in range(times):
+        began = time.perf_counter()
+        torch.mm(one, two)
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * size**3 / best
+
+
+def on_cpu() -> bool:
+    """Whether this machine trains on its CPU: what the peers have to be told."""
+    from app.models.dtype import device
+
+    return device() == "cpu"
 
 
 def linear_weights(model: Any) -> int:

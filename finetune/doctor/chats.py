@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from app.core.files import read_json
 from app.core.redact import redact
-from finetune.doctor.finding import Finding, Place, finding, share
+from finetune.doctor.finding import Finding, Place, finding, out_of, short
 from finetune.doctor.rows import Case, Sample
 
 MOST = 2_000
@@ -51,8 +51,9 @@ def template(case: Case) -> Iterator[Finding]:
         )  # fmt: skip
     for row in rendered_rows(case)[:1]:
         yield finding(
-            "template", "info", [], 1, f"{row.sample.where} as the model is shown it; the tokens "
-            f"between {OPEN} and {CLOSE} carry loss", "", count=1, exhibit=marked(case, row),
+            "template", "info", [], 1,
+            f"{short(row.sample.where)} as the model is shown it; the tokens between {OPEN} and "
+            f"{CLOSE} carry loss", "", count=1, exhibit=marked(case, row),
         )  # fmt: skip
 
 
@@ -65,8 +66,8 @@ def loss_share(case: Case) -> Iterator[Finding]:
         yield finding(
             "loss_share", "warning" if silent or carrying < LITTLE * every else "info",
             [Place(row.where, row.text) for row in silent], every,
-            f"{share(carrying, every)} of the tokens carry loss ({carrying:,} of {every:,} in "
-            f"{len(rows):,} rows)" + (f"; {len(silent):,} rows have none" if silent else ""),
+            f"carry loss: {out_of(carrying, every, 'tokens')} in {len(rows):,} rows"
+            + (f"; {len(silent):,} rows have none" if silent else ""),
             "Shorten prompts and passages: what carries no loss is only read."
             if silent or carrying < LITTLE * every else "", count=carrying,
         )  # fmt: skip
@@ -83,8 +84,8 @@ def end_token(case: Case) -> Iterator[Finding]:
     if endless:
         yield finding(
             "end_token", "error", [Place(row.where, row.text) for row in endless], len(rows),
-            f"the chat template ends {len(endless):,} of {len(rows):,} answers without {told}: the "
-            f"model would not learn to stop",
+            f"the chat template ends answers without {told}, so that the model would not learn to "
+            f"stop: {out_of(len(endless), len(rows))}",
             "Have the template close the assistant's turn with that token, or set eos_token to the "
             "one with which it does.",
         )  # fmt: skip

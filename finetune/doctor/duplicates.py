@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.fingerprints import tokens
-from app.core.textprep import prepare
-from finetune.doctor.finding import Finding, Place, finding, rows_say, share
-from finetune.doctor.rows import Case, Sample
+from finetune.doctor.finding import Finding, Place, finding, out_of, short
+from finetune.doctor.rows import Case, Sample, prepare
 
+TRAINING = "training rows"
 SIMILAR = 0.8
 """Jaccard similarity of words and pairs of words from which two texts are near duplicates: about
 one word in fifteen changed."""
@@ -38,35 +38,47 @@ def exact(case: Case) -> Iterator[Finding]:
     if again:
         yield finding(
             "duplicates", "warning", again, len(train),
-            f"{rows_say(len(again), 'repeats an earlier one', 'repeat an earlier one')} word for "
-            f"word ({share(len(again), len(train))} of the training rows)",
+            f"repeat an earlier row word for word: {out_of(len(again), len(train), TRAINING)}",
             "Remove them: each copy counts once more in the loss.",
         )  # fmt: skip
 
 
 def conflicts(case: Case) -> Iterator[Finding]:
-    """Training rows that ask the same and are to be answered differently."""
+    """Training rows that ask the same and are to be answered differently.
+
+    Scores differ where they lie further apart than the standard deviation of all.
+    """
     train = case.part("train")
+    apart = float(np.std([row.score for row in train if row.score is not None] or [0.0]))
     groups: defaultdict[tuple[str, str], list[Sample]] = defaultdict(list)
     for one in train:
         groups[one.key].append(one)
-    torn = [one for rows in groups.values() if len({r.target for r in rows}) > 1 for one in rows]
+    torn = [one for rows in groups.values() if _differ(rows, apart) for one in rows]
     if torn:
         places = [Place(one.where, f"{one.text} -> {one.target or 'none'}") for one in torn]
         yield finding(
             "conflicts", "warning", places, len(train),
-            f"{len(torn):,} rows say the same as another one and have another label or answer",
+            f"say what another row says, with another label or answer: "
+            f"{out_of(len(torn), len(train), TRAINING)}",
             "Decide for one of them, or remove them all: what is learnt there is a toss of a coin.",
         )  # fmt: skip
 
 
+def _differ(rows: Sequence[Sample], apart: float) -> bool:
+    scores = [row.score for row in rows if row.score is not None]
+    if scores:
+        return max(scores) - min(scores) > apart
+    return len({row.target for row in rows}) > 1
+
+
 def near(case: Case) -> Iterator[Finding]:
     """Training rows that nearly repeat another one."""
+    train = case.part("train")
     found = {two.where: (one, two) for one, two in _twins(case) if one.part == two.part == "train"}
     if found:
         yield finding(
-            "near_duplicates", "warning", _both(found.values()), len(case.part("train")),
-            f"{rows_say(len(found), 'nearly repeats', 'nearly repeat')} another training row",
+            "near_duplicates", "warning", _both(found.values()), len(train),
+            f"nearly repeat another row: {out_of(len(found), len(train), TRAINING)}",
             "Keep one of each, unless the small difference is the point.",
         )  # fmt: skip
 
@@ -78,8 +90,7 @@ def near_leakage(case: Case) -> Iterator[Finding]:
     if found:
         yield finding(
             "near_leakage", "warning", _both(found.values()), len(held),
-            f"{len(found):,} of {len(held):,} dev and test rows ({share(len(found), len(held))}) "
-            f"nearly repeat a training row",
+            f"nearly repeat a training row: {out_of(len(found), len(held), 'dev and test rows')}",
             "Remove these from training: what is measured on them is partly memory.",
         )  # fmt: skip
 
@@ -99,7 +110,7 @@ def _twins(case: Case) -> list[tuple[Sample, Sample]]:
 
 
 def _both(twins: Iterable[tuple[Sample, Sample]]) -> list[Place]:
-    return [Place(two.where, f"{two.text} | like {one.where}") for one, two in twins]
+    return [Place(two.where, f"{two.text} (as {short(one.where)})") for one, two in twins]
 
 
 def similar(texts: Sequence[list[str]]) -> list[tuple[int, int]]:

@@ -100,9 +100,14 @@ def share(count: int, of: int) -> str:
     return "under 0.1 %" if 0 < per_cent < 0.1 else f"{per_cent:.1f} %"
 
 
-def rows_say(count: int, verb: str, verbs: str) -> str:
-    """`1 row is` or `1,200 rows are`, by the forms of the verb."""
-    return f"1 row {verb}" if count == 1 else f"{count:,} rows {verbs}"
+def out_of(count: int, of: int, rows: str = "rows") -> str:
+    """How many of how many, such as `3 of 1,200 training rows (0.2 %)`."""
+    return f"{count:,} of {of:,} {rows} ({share(count, of)})"
+
+
+def short(where: str) -> str:
+    """A place for the eye: of a path the last two parts."""
+    return "/".join(where.split("/")[-2:])
 
 
 def _plain(one: Finding) -> dict[str, Any]:

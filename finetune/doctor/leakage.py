@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from app.core import fingerprints
-from app.core.textprep import prepare
-from finetune.doctor.finding import Finding, Place, finding, share
-from finetune.doctor.rows import Case, Part
+from finetune.doctor.finding import Finding, Place, finding, out_of
+from finetune.doctor.rows import Case, Part, prepare
 
 TOLERATED = 0.01
 """Share of dev or test rows up to which leakage is a warning, as the gate has it."""
@@ -30,8 +29,8 @@ def excluded(case: Case) -> Iterator[Finding]:
         read = case.overlapping + len(case.part("train"))
         yield finding(
             "excluded", "info", [], read,
-            f"{case.overlapping:,} training rows share a text or 13 words in a row with "
-            f"data.exclude_overlap_with, and are left out", "", count=case.overlapping,
+            f"share a text or 13 words in a row with data.exclude_overlap_with, and are left out: "
+            f"{out_of(case.overlapping, read, 'training rows')}", "", count=case.overlapping,
         )  # fmt: skip
 
 
@@ -40,8 +39,8 @@ def _leak(part: str, other: str, places: list[Place], of: int) -> Finding:
     held = {"train": "training", "dev": "dev"}[other]
     return finding(
         "leakage", "error" if count > TOLERATED * of else "warning", places, of,
-        f"{count:,} of {of:,} {part} rows ({share(count, of)}) share their whole text or 13 words "
-        f"in a row with {held} rows",
+        f"share their whole text or 13 words in a row with {held} rows: "
+        f"{out_of(count, of, f'{part} rows')}",
         f"Name the {part} reference in data.exclude_overlap_with: it leaves them out of training."
         if other == "train" else
         "Take other dev rows: what is chosen on dev is chosen on these test rows too.",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.core.textprep import prepare
 from finetune.doctor.chats import rendered_rows
-from finetune.doctor.finding import Finding, Place, finding, rows_say, share
-from finetune.doctor.rows import Case, Sample
+from finetune.doctor.finding import Finding, Place, finding, out_of, share
+from finetune.doctor.rows import Case, Sample, prepare
 
 CUT = ("classification", "multilabel", "regression")
 """Tasks that cut a long text; chats leave the row out, a reader looks at it in windows."""
@@ -32,8 +31,9 @@ def _cut(case: Case) -> Iterator[Finding]:
         lost = sum(n - most for _, n in long)
         yield finding(
             "too_long", "warning", _places(long), len(rows),
-            f"{rows_say(len(long), 'is', 'are')} longer than data.max_tokens {most} and are cut: "
-            f"{share(lost, sum(counts))} of all tokens is lost",
+            f"longer than data.max_tokens {most} and cut: "
+            f"{out_of(len(long), len(rows), 'training rows')}; so {share(lost, sum(counts))} of "
+            f"all tokens is lost",
             f"Raise data.max_tokens (the longest row has {max(counts)}), or split these texts.",
         )  # fmt: skip
 
@@ -46,8 +46,8 @@ def _left_out(case: Case) -> Iterator[Finding]:
     none = len(long) == len(rows)
     what = (
         f"no training row fits in data.max_tokens {most}" if none else
-        f"{rows_say(len(long), 'is', 'are')} longer than data.max_tokens {most} and left out "
-        f"({share(len(long), len(rows))} of the rows looked at)"
+        f"longer than data.max_tokens {most} and left out: "
+        f"{out_of(len(long), len(rows), 'training rows looked at')}"
     )  # fmt: skip
     yield finding(
         "too_long", "error" if none else "warning", _places(long), len(rows), what,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from app.core.redact import Redacted, redact
-from finetune.doctor.finding import Finding, Place, finding
+from finetune.doctor.finding import Finding, Place, finding, out_of
 from finetune.doctor.rows import Case
 
 MOST = 5_000
@@ -27,7 +27,8 @@ def personal_data(case: Case) -> Iterator[Finding]:
         told = ", ".join(f"{count:,} {name}" for name, count in types.most_common())
         yield finding(
             "personal_data", "warning", places, len(rows),
-            f"{len(places):,} of {len(rows):,} rows hold personal data: {told}",
+            f"hold personal data: {out_of(len(places), len(rows), 'training rows looked at')}: "
+            f"{told}",
             "Redact it (app.core.redact) or remove the rows: a model can repeat what it learnt.",
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from finetune.doctor.finding import Diagnosis, Finding, Severity
+from finetune.doctor.finding import Diagnosis, Finding, Severity, short
 
 ALL: tuple[Severity, ...] = ("error", "warning", "info")
 _INDENT = " " * 11
@@ -37,7 +37,7 @@ def _counted(found: Diagnosis) -> str:
 def _lines(one: Finding) -> list[str]:
     """A heading, up to three examples, what to do."""
     lines = [f"{one.severity:8s} {one.check}: {one.what}"]
-    lines += [f"{_INDENT}{place.where}  {place.text}" for place in one.examples]
+    lines += [f"{_INDENT}{short(place.where)}  {place.text}" for place in one.examples]
     if one.count > len(one.examples) and one.examples:
         lines.append(f"{_INDENT}… {one.count - len(one.examples):,} more")
     lines += [f"{_INDENT}| {line}" for line in one.exhibit.splitlines()]

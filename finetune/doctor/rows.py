@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from app.core import data, kinds, preferences, questions
@@ -21,7 +21,7 @@ from app.core.messages import Conversation, Message, Passage
 from app.core.preferences import Judged, Preferred
 from app.core.prompt import DECLINE
 from app.core.records import Row
-from app.core.textprep import prepare
+from app.core.textprep import prepare as prepare_text
 from finetune import grounded, overlap
 from finetune.config import TrainConfig
 
@@ -29,6 +29,10 @@ Part = Literal["train", "dev", "test"]
 T = TypeVar("T")
 _PUNCTUATION = " .,!?;\"'。，！？；"
 _SPLIT = re.compile(r"(?<![a-z])(?:train|dev|val|validation)$")
+
+
+prepare = lru_cache(maxsize=2**16)(prepare_text)
+"""As the product prepares a text: most checks ask for it."""
 
 
 class Sample(NamedTuple):

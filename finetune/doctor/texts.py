@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from app.core import brief, language
 from app.core.errors import AppError
 from app.core.fingerprints import tokens
-from finetune.doctor.finding import Finding, Place, finding, rows_say, share
+from finetune.doctor.finding import Finding, Place, finding, out_of
 from finetune.doctor.rows import Case
 
-_END = re.compile(r"[.!?…。！？:;)\]}>\"'”’»*`|~]\s*$|[\U0001F000-\U0001FAFF\u2600-\u27BF]\s*$")
-_OPEN = re.compile(r"(?:,|，|、|;|-|\b(?:and|or|the|a|an|of|to|with|for|in|on|at|by|if))\s*$", re.I)
+_CUT = re.compile(r"[^\W\d_]\s*$|[,，、(-]\s*$")
+"""A letter or a comma at the very end; a number, a link or an emoji may well stand there."""
 CLOSED = 0.9
 """Share of the answers that end a sentence, from which one that does not looks cut off."""
 LONG = 8
@@ -39,7 +39,7 @@ _WORDS = {  # frequent words that are none in the other languages of this table,
 }
 _FREQUENT = {name: frozenset(words.split()) for name, words in _WORDS.items()}
 _HITS, _SHARE = 3, 0.25
-"""Frequent words of another language, and their share in the text, that make it one."""
+"""Different frequent words of another language, and their share in the text, that make it one."""
 
 
 def unreadable(case: Case) -> Iterator[Finding]:
@@ -61,7 +61,7 @@ def empty_answers(case: Case) -> Iterator[Finding]:
     if empty:
         yield finding(
             "empty_answers", "error", [Place(row.where, row.text or "(none)") for row in empty],
-            len(written), f"{rows_say(len(empty), 'has', 'have')} an empty question or answer",
+            len(written), f"have an empty question or answer: {out_of(len(empty), len(written))}",
             "Remove them: they teach to say nothing.",
         )  # fmt: skip
 
@@ -71,11 +71,12 @@ def cut_answers(case: Case) -> Iterator[Finding]:
     good = 1 if case.config.task == "preference" else None  # the worse answer of a pair may be cut
     long = [(row, text) for row in case.part("train") for text in row.answers[:good]
             if len(tokens(text)) >= LONG]  # fmt: skip
-    cut = [(row, text) for row, text in long if not _END.search(text) or _OPEN.search(text)]
+    cut = [(row, text) for row, text in long if _CUT.search(text)]
     if cut and len(cut) <= (1 - CLOSED) * len(long):
         yield finding(
             "cut_answers", "warning", [Place(row.where, f"…{text[-80:]}") for row, text in cut],
-            len(long), f"{len(cut):,} answers stop in mid-sentence, as if they were cut off",
+            len(long),
+            f"stop in mid-sentence, as if cut off: {out_of(len(cut), len(long), 'long answers')}",
             "Complete or remove them: they teach to stop in mid-sentence.",
         )  # fmt: skip
 
@@ -89,8 +90,8 @@ def languages(case: Case) -> Iterator[Finding]:
     if wrong:
         yield finding(
             "language", "warning", [Place(row.where, f"{name}: {row.text}") for row, name in wrong],
-            len(rows), f"{rows_say(len(wrong), 'is', 'are')} in another language than "
-            f"{' and '.join(wanted)} ({share(len(wrong), len(rows))})",
+            len(rows),
+            f"in another language than {' and '.join(wanted)}: {out_of(len(wrong), len(rows))}",
             "Remove them, or name the language in brief.yaml if the product is to speak it.",
         )  # fmt: skip
 
@@ -110,8 +111,8 @@ def _language(text: str) -> str:
             return name
     if language.detect(text) == "zh":
         return "zh"
-    words = tokens(text)
-    hits = {name: sum(word in known for word in words) for name, known in _FREQUENT.items()}
+    words = set(tokens(text))
+    hits = {name: len(words & known) for name, known in _FREQUENT.items()}
     best = max(hits, key=lambda name: hits[name])
     foreign = hits[best] >= max(_HITS, _SHARE * len(words)) and hits[best] > 2 * hits["en"]
     return best if foreign else "en"

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import math
 import random
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -27,10 +25,11 @@ from transformers import ProgressCallback, TrainerCallback
 from app.models.dtype import device
 from finetune.config import TrainConfig, accumulation
 from finetune.engine import prepare
-from finetune.job import Job, Order
+from finetune.job import Order
 from finetune.methods import check
 from finetune.optim import Patience
 from finetune.plan.costs import Batch, Shape
+from finetune.plan.counts import counted, peak_memory, shape_of
 from finetune.plan.timing import Timed
 from finetune.runs import RunFolder
 
@@ -134,71 +133,6 @@ def rounds(loader: Any, accumulate: int) -> Rounds:
     )
 
 
-def counted(batch: Any) -> Batch:
-    """What a collated batch holds: token ids by whatever name, targets where it has such."""
-    ids = batch.get("input_ids")
-    found = [ids] if ids is not None else [batch[k] for k in batch if k.endswith("input_ids")]
-    labels = batch.get("labels")
-    asked = 0 if labels is None or labels.dim() < 2 else int((labels != -100).sum())
-    tokens = sum(one.numel() for one in found)
-    pairs = sum(one.shape[0] * one.shape[1] ** 2 for one in found)
-    return Batch(max(one.shape[0] for one in found), tokens, pairs, asked)
-
-
-def shape_of(job: Job, config: TrainConfig) -> Shape:
-    """Counts of the job's model."""
-    model = job.trainer.model
-    sizes = [(p.numel(), p.element_size(), p.requires_grad) for p in model.parameters()]
-    text = model.config.get_text_config() if hasattr(model.config, "get_text_config") else None
-    looked_up = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
-    total = sum(n for n, _, _ in sizes)
-    frozen = [size for _, size, trained in sizes if not trained]
-    return Shape(
-        total=total,
-        trained=sum(n for n, _, trained in sizes if trained),
-        working=total - sum(w.numel() for w in {id(w): w for w in looked_up}.values()),
-        weight_bytes=sum(n * size for n, size, _ in sizes),
-        layers=text.num_hidden_layers if text else 1,
-        hidden=text.hidden_size if text else 1,
-        vocabulary=text.vocab_size if text and job.card.kind == "chat" else 0,
-        value_bytes=(value_bytes := min(frozen, default=4)),
-        adapter_bytes=sum(_kept_for(module, value_bytes) for module in model.modules()),
-        kept_heads=_kept_heads(model, config, text),
-        through=config.adapter.method != "head",
-    )
-
-
-def _kept_for(module: Any, value_bytes: int) -> int:
-    """Bytes that a LoRA layer keeps of a token's input: in fp32, and twice that with dropout.
-
-    Fused (finetune.fused) it is the input as it came.
-    """
-    if not getattr(module, "lora_A", None):
-        return 0
-    if "forward" in vars(module):
-        return int(module.in_features) * value_bytes
-    drops = any(getattr(one, "p", 0.0) for one in module.lora_dropout.values())
-    return int(module.in_features) * (8 if drops else 4)
-
-
-def _kept_heads(model: Any, config: TrainConfig, text: Any) -> int:
-    """Heads whose scores are kept for the backward pass: all of them on CPU where dropout is on."""
-    names = ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout")
-    share = config.model.dropout
-    if share is None:
-        share = max((getattr(text, name, 0.0) or 0.0 for name in names), default=0.0)
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    return int(text.num_attention_heads) if text and share and on_cpu else 0
-
-
-def peak_memory() -> int:
-    """Peak bytes so far: of this process on CPU, of torch's allocator on CUDA."""
-    if device() == "cuda":
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
-
-
 def _grouped(loader: Iterable[Any], accumulate: int) -> Iterator[list[Any]]:
     step: list[Any] = []
     for batch in loader:
@@ -224,7 +158,8 @@ def _steps(trainer: Any, chosen: list[list[Any]], budget_s: float) -> list[Timed
     wanted = [*chosen[:1], *chosen[1:2], *chosen[1:]]  # the second is warm-up too, then timed
     full = [step for step in wanted if len(step) == len(wanted[0])]
     batches = [batch for step in full for batch in step]
-    args, clock = trainer.args, Clock([counted_step(step) for step in full], budget_s)
+    tokens = [sum(counted(batch).tokens for batch in step) for step in full]
+    args, clock = trainer.args, Clock(tokens, budget_s)
     args.max_steps, args.eval_strategy, args.save_strategy = len(full), "no", "no"
     args.load_best_model_at_end = False
     trainer.get_train_dataloader = lambda: DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
@@ -233,11 +168,6 @@ def _steps(trainer: Any, chosen: list[list[Any]], budget_s: float) -> list[Timed
     trainer.add_callback(clock)
     trainer.train()
     return clock.timed[WARM_UP:] or clock.timed
-
-
-def counted_step(step: list[Any]) -> int:
-    """Tokens of a step."""
-    return sum(counted(batch).tokens for batch in step)
 
 
 class Clock(TrainerCallback):

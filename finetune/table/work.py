@@ -139,10 +139,15 @@ def _run(command: Sequence[str], log: Path) -> dict[str, Any]:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        told = log.read_text(errors="replace").strip().splitlines()[-1:] or ["(it said nothing)"]
-        raise Failed(f"{command[1]} ended with {process.returncode}: {told[0]} ({log})")
+        raise Failed(f"{command[1]} ended with {process.returncode}: {_last_words(log)} ({log})")
     return {
         "wall_s": round(time.monotonic() - began, 1),
         "cpu_s": round(used.ru_utime + used.ru_stime, 1),
         "peak_bytes": used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024,
     }
+
+
+def _last_words(log: Path) -> str:
+    """The last error that the process named, else its last line."""
+    said = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+    return next((line for line in reversed(said) if line.startswith("error")), said[-1])

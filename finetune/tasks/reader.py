@@ -80,10 +80,14 @@ def cut(rows: Sequence[Question], tokenizer: Any, max_tokens: int) -> Windows:
 
 
 def features(found: Windows) -> Dataset:
-    """A data set of the fields of Window, and labels (2,): where the answer begins and ends."""
+    """A data set of the fields of Window, and labels (3,).
+
+    They are where the answer begins and ends, and the number of the window: evaluation does not
+    keep the order.
+    """
     rows = [
-        {**window._asdict(), "labels": _place(found.questions[owner], window)}
-        for window, owner in zip(found.windows, found.owners, strict=True)
+        {**window._asdict(), "labels": [*_place(found.questions[owner], window), number]}
+        for number, (window, owner) in enumerate(zip(found.windows, found.owners, strict=True))
     ]
     return Dataset.from_list(rows).remove_columns("offsets") if rows else Dataset.from_list([])
 
@@ -124,8 +128,13 @@ def _trainer(order: Order, model: Any, pad: int, train: Windows, dev: Windows) -
         train_dataset=features(train),
         eval_dataset=features(dev) if dev.questions else None,
         preprocess_logits_for_metrics=lambda logits, _: readers.best_spans(logits),
-        compute_metrics=lambda found: fitted(dev, np.asarray(found.predictions))[1],
+        compute_metrics=lambda found: fitted(dev, in_order(found))[1],
     )
+
+
+def in_order(found: Any) -> Array:
+    """What was predicted for each window, (n, 3), as the windows are numbered."""
+    return np.asarray(found.predictions, np.float64)[np.argsort(found.label_ids[:, 2])]
 
 
 def said(found: Windows, rows: Array) -> tuple[list[str], Array]:
@@ -181,7 +190,7 @@ def _measure(trainer: ReaderTrainer, dev: Windows, start: Calibration) -> dict[s
     if not dev.questions:
         return {"calibration": start.model_dump(), "dev": {}}
     dev_set: Any = trainer.eval_dataset
-    rows = np.asarray(trainer.predict(dev_set).predictions, dtype=np.float64)
+    rows = in_order(trainer.predict(dev_set))
     if len(dev.questions) >= MIN_DEV:
         threshold, found = fitted(dev, rows)
         start = Calibration(temperature=1.0, thresholds={ANSWER: threshold})
