@@ -44,27 +44,35 @@ def threshold(probabilities: Array, correct: NDArray[np.bool_], max_error: float
     return 0.0 if last == len(order) - 1 else round(float(probabilities[order[last]]), 4)
 
 
-def f1_threshold(probabilities: Array, gold: Array) -> float:
+def f1_threshold(probabilities: Array, gold: Array, hits: float = 0, others: float = 0) -> float:
     """The cut from which on saying yes has the best F1. Both (n,), gold of 0 and 1.
 
+    F1 is 2 hits / (said + right). hits, others: these two counts where more is decided elsewhere.
     0.5 where no answer is yes: no cut is better than another then.
     """
     if not gold.any():
         return 0.5
     order = np.argsort(-probabilities, kind="stable")
-    ranked = probabilities[order]
-    f1 = 2 * np.cumsum(gold[order]) / (np.arange(1, len(gold) + 1) + gold.sum())
-    whole = np.append(ranked[1:] < ranked[:-1], True)  # equal ones are said together
-    return float(ranked[np.argmax(np.where(whole, f1, -1.0))])
+    found = hits + np.append(0, np.cumsum(gold[order]))
+    f1 = 2 * found / (others + gold.sum() + np.arange(len(gold) + 1))
+    return _cut(probabilities[order], f1)
 
 
 def answer_threshold(scores: Array, said: Array, silent: Array) -> float:
     """The score from which on answering brings most: `said` where answered, else `silent`.
 
-    All (n,). Just above the highest score where it is best never to answer.
+    All (n,).
     """
     order = np.argsort(-scores, kind="stable")
-    ranked, gain = scores[order], np.cumsum((said - silent)[order])
-    whole = np.append(ranked[1:] < ranked[:-1], True)
-    best = int(np.argmax(np.where(whole, gain, -np.inf)))
-    return float(ranked[best]) if gain[best] > 0 else float(np.nextafter(ranked[0], np.inf))
+    return _cut(scores[order], np.append(0, np.cumsum((said - silent)[order])))
+
+
+def _cut(ranked: Array, worth: Array) -> float:
+    """The value from which on saying yes is worth most, half-way to the next value below it.
+
+    ranked: (n,), falling; worth: (n + 1,), of saying yes to none, one, ... or all of them.
+    """
+    around = np.concatenate([[ranked[0] + 1.0], ranked, [ranked[-1] - 1.0]])
+    parts = around[1:] < around[:-1]  # equal ones are said together
+    best = int(np.argmax(np.where(parts, worth, -np.inf)))
+    return float((around[best] + around[best + 1]) / 2)

@@ -78,7 +78,8 @@ class Data(Strict):
     columns: dict[str, str] = Field(default_factory=dict)
     """Our field name -> the file's column, e.g. {text: sentence}; for files only."""
     max_tokens: int = Field(128, ge=8)
-    """Longer texts are cut (classification) or left out and counted (sft)."""
+    """Longer texts are cut (classification, multilabel, regression), read in windows (reader), or
+    left out and counted (sft, preference). No more than the model has positions for."""
     limit: int | None = Field(None, ge=1)
     """At most so many rows of each training reference, a seeded sample."""
     dev_limit: int | None = Field(None, ge=1)

@@ -10,6 +10,7 @@ from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import set_seed
+from datasets import disable_progress_bars
 
 from app.core import config as configs
 from app.core import fingerprints
@@ -25,7 +26,7 @@ from finetune.config import TrainConfig, accumulation, named, stamp
 from finetune.doctor import before as doctor
 from finetune.fused import fuse
 from finetune.job import Job, Order, data_record, learnt_before
-from finetune.launcher import Stop, by_main, check_processes, free_threads
+from finetune.launcher import Stop, by_main, check_processes, check_sharding, free_threads
 from finetune.methods import check as check_method
 from finetune.runs import RunFolder, open_run
 from finetune.tasks import TASKS
@@ -65,6 +66,7 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
     check_method(config)
     state = PartialState(cpu=device() == "cpu")
     check_processes(state.num_processes)
+    check_sharding()
     free_threads()
     accumulate = accumulation(config.loop, state.num_processes)
     config = _named(config, resume)
@@ -91,6 +93,7 @@ def train(config: TrainConfig, *, resume: bool, stop: Stop) -> None:
 
 def prepare(order: Order) -> Job:
     """The job as it is trained: what a plan times is what a run does."""
+    disable_progress_bars()  # TRL's, a bar for each thing it does to a few hundred rows
     set_seed(order.config.run.seed)  # the head and the adapter are made before the Trainer sets it
     job = TASKS[order.config.task](order)
     minimise(job.trainer, order.config)

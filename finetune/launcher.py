@@ -17,6 +17,12 @@ from typing import Any, TypeVar
 from app.core.errors import AppError, ConfigError
 
 _PR_SET_PDEATHSIG = 1
+_SHARDING = {
+    "VERSION": "2",
+    "STATE_DICT_TYPE": "FULL_STATE_DICT",  # the other kind reads its index as any pickle
+    "ACTIVATION_CHECKPOINTING": "false",  # renames the layers: their adapters would not be saved
+    "CPU_RAM_EFFICIENT_LOADING": "false",  # all processes look at the weights before they train
+}
 T = TypeVar("T")
 
 
@@ -56,6 +62,19 @@ def check_processes(came_up: int) -> None:
             f"the launcher was asked for {asked} processes, {came_up} came up. On CPU use "
             f"`torchrun --nproc_per_node {asked} finetune/train.py ...`: accelerate launch runs one"
         )
+
+
+def check_sharding() -> None:
+    """Raise ConfigError for settings of FSDP under which an adapter would be lost or misread."""
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
+        return
+    for name, expected in _SHARDING.items():
+        found = os.environ.get(f"FSDP_{name}", "not set")
+        if found != expected:
+            raise ConfigError(
+                f"accelerate's fsdp_{name.lower()} is {found}, expected {expected}: begin with "
+                f"finetune/accelerate/eight-gpus-fsdp2.yaml"
+            )
 
 
 def by_main(act: Callable[[], T]) -> T:

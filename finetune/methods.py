@@ -13,6 +13,7 @@ from torch import nn
 from app.core.errors import ConfigError
 from app.models import adapters
 from app.models.dtype import device
+from app.models.loading import positions
 from app.models.lora import MUTATING, attach_lora
 from finetune.config import TrainConfig
 from finetune.job import adapter_folder, start_folder
@@ -60,10 +61,11 @@ def adapted(config: TrainConfig, model: Any) -> Any:
     the body and the whole head, head the head alone, none everything. A language model gets its
     adapter everywhere but in the output layer. Goes on from adapter.init_from where that is given,
     which starting_card has checked. lora and qlora give a PeftModel, the others `model` itself.
-    Raises ConfigError for targets and an init that the model cannot take, Mismatch for an adapter
-    that does not fit.
+    Raises ConfigError for rows, targets and an init that the model cannot take, Mismatch for an
+    adapter that does not fit.
     """
     method, body = config.adapter.method, getattr(model, "body", model)
+    check_length(config, body)
     if config.model.dropout is not None:
         set_dropout(body, config.model.dropout)
     if method in ("lora", "qlora"):
@@ -75,6 +77,16 @@ def adapted(config: TrainConfig, model: Any) -> Any:
     model.requires_grad_(True)
     body.requires_grad_(method == "none")
     return model
+
+
+def check_length(config: TrainConfig, body: Any) -> None:
+    """Raise ConfigError where rows may be longer than `body` reads."""
+    asked, most = config.data.max_tokens, positions(body)
+    if most is not None and asked > most:
+        raise ConfigError(
+            f"data.max_tokens is {asked}, {config.model.path} reads {most} tokens at most: set "
+            f"data.max_tokens={most} or less"
+        )
 
 
 def set_dropout(body: nn.Module, share: float) -> None:

@@ -25,6 +25,7 @@ from app.core.provenance import git, machine, now, versions
 from finetune.config import TrainConfig
 
 CONFIG, RECORD, METRICS = "config.yaml", "run.json", "metrics.jsonl"
+_WRITTEN = (CONFIG, RECORD, METRICS, "fingerprints.bin", "curves.png")
 _PLACE = {"epoch", "step"}
 _TIMING = ("_runtime", "_per_second", "total_flos", "num_tokens", "train_loss")
 
@@ -116,10 +117,9 @@ def _take(lock: TextIO, folder: Path) -> None:
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed run had not finished writing; we hold the lock."""
-    for path in folder.glob(".*"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != ".lock":
+    shutil.rmtree(folder / ".adapter", ignore_errors=True)
+    for name in _WRITTEN:
+        for path in folder.glob(f".{name}.*"):  # as app.core.files.atomic_path names them
             path.unlink()
 
 

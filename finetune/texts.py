@@ -21,7 +21,6 @@ from app.core.errors import ConfigError, Mismatch
 from app.core.release import Calibration
 from app.models import adapters, classifier
 from app.models.batching import pad_right
-from app.models.loading import positions
 from finetune.config import TrainConfig
 from finetune.job import Job, Order, base_weights, starting_calibration, starting_card
 from finetune.methods import adapted
@@ -94,7 +93,6 @@ def job(order: Order, samples: Samples, head: Head) -> Job:
     model, tokenizer = classifier.build(
         weights, head.labels, problem=head.problem, dtype=dtype, dropout=dropout
     )
-    check_length(config.data.max_tokens, model.body, config.model.path)
     if head.scale:
         model.head.rescale(*head.scale)  # type: ignore[operator]
     sets = [
@@ -122,16 +120,6 @@ def features(
     # GPT-2 makes no token of an empty text; the pad token stands for it, attended to
     some = [row or [tokenizer.pad_token_id] for row in ids]
     return Dataset.from_dict({"input_ids": some, "labels": list(targets)})
-
-
-def check_length(max_tokens: int, body: Any, path: str) -> None:
-    """Raise ConfigError where rows may be longer than the model reads."""
-    most = positions(body)
-    if most is not None and max_tokens > most:
-        raise ConfigError(
-            f"data.max_tokens is {max_tokens}, {path} reads {most} tokens at most: set "
-            f"data.max_tokens={most} or less"
-        )
 
 
 def _trainer(

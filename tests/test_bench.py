@@ -325,7 +325,8 @@ def test_a_wrong_name_is_a_sentence_and_status_two() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: no bench 'retreival'. Did you mean 'retrieval'? There is: retrieval\n"
+        "error: no bench 'retreival'. Did you mean 'retrieval'? There is: retrieval, "
+        "train-encoder, train-chat\n"
     )
 
 

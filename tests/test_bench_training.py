@@ -68,8 +68,9 @@ def test_likelihood_is_the_geometric_mean_over_the_answer(tmp_path: Path) -> Non
     [pytest.param("train-encoder", 16, marks=pytest.mark.realdata), ("train-chat", 2)],
 )
 def test_every_arm_trains_on_the_packaged_weights(
-    name: str, limit: int, monkeypatch: pytest.MonkeyPatch
+    name: str, limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("eval.bench.train_chat.DEV", 1)
     contest = bench(name).build(Request(limit=limit))
     assert [arm.name for arm in contest.arms] == ["product", "default", "tuned"]

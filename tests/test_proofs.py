@@ -6,6 +6,7 @@ import pytest
 
 from app.core.files import read_json
 from tests.prove import FOLDER, PROOFS
+from tests.prove_resume import CASES
 
 
 @pytest.mark.parametrize("name", PROOFS)
@@ -26,6 +27,13 @@ def test_the_committed_proof_of_the_gate_holds() -> None:
 def test_the_committed_proof_of_the_kills_holds() -> None:
     found = read_json(FOLDER / "kill.json")["found"]
     assert (found["kills"], found["questions_lost"], found["integrity"]) == (10, 0, "ok")
+
+
+def test_the_committed_proof_of_the_resumed_runs_holds() -> None:
+    found = read_json(FOLDER / "resume.json")["found"]
+    assert set(found) == set(CASES)
+    assert {(one["kills"], one["unequal"]) for one in found.values()} == {(10, 0)}
+    assert found["early_stopping"]["steps"] < found["sft"]["steps"]
 
 
 def test_the_committed_proof_of_the_loops_holds() -> None:

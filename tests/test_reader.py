@@ -14,16 +14,17 @@ from tokenizers.processors import TemplateProcessing
 
 from app.core import data, spans
 from app.core.errors import ConfigError, InputError, Mismatch
-from app.core.files import read_json, write_jsonl
+from app.core.files import read_json, sha256_file, write_jsonl
 from app.core.questions import Question
 from app.models import reader as readers
 from app.models.loading import tokenizer
 from app.models.references import resolve
 from app.models.windows import padded, windows
+from finetune import answering
 from finetune.calibrate import answer_threshold
 from finetune.tasks import reader
 from tests.helpers_models import tiny_bert, tiny_gpt2, tiny_llama
-from tests.helpers_train import OLD_NAMES, config, reviews, train
+from tests.helpers_train import OLD_NAMES, StopAfter, config, reviews, train
 
 pytestmark = pytest.mark.filterwarnings(OLD_NAMES)
 PASSAGE = "Returns are free within 30 days. Refunds take 5 working days. Orders ship free."
@@ -154,31 +155,31 @@ def test_declining_is_right_where_the_passage_does_not_say() -> None:
     golds: list[tuple[str, ...]] = [("red kite",), ("red kite", "kites"), (), ()]
     rows = [Question(str(n), "?", "a red kite", gold) for n, gold in enumerate(golds)]
     best = np.array([3.0, 2.0, 1.0, -1.0])
-    found = reader.scores(rows, ["the Red kite", "red", "kite", "kite"], best, 0.5)
+    found = answering.scores(rows, ["the Red kite", "red", "kite", "kite"], best, 0.5)
     assert found == pytest.approx(
         {"exact_match": 2 / 4, "f1": (1 + 2 / 3 + 0 + 1) / 4, "answer_f1": (1 + 2 / 3) / 2,
          "refusal_recall": 1 / 2}
     )  # fmt: skip
 
 
-def test_the_answer_threshold_is_the_score_from_which_answering_brings_most() -> None:
+def test_the_answer_threshold_is_half_way_below_where_answering_brings_most() -> None:
     scores = np.array([2.0, 5.0, 3.0, 4.0])
     said, silent = np.array([1.0, 1.0, 0.0, 0.5]), np.array([0.0, 0.0, 1.0, 0.0])
-    assert answer_threshold(scores, said, silent) == 4.0
+    assert answer_threshold(scores, said, silent) == 3.5
     assert answer_threshold(scores, np.zeros(4), np.ones(4)) > 5.0  # never to answer
     tied = np.array([5.0, 4.0, 4.0])  # the last two are answered both or neither
-    assert answer_threshold(tied, np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])) == 5.0
+    assert answer_threshold(tied, np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])) == 4.5
 
 
 def test_the_best_of_the_windows_answers_the_question(loaded: Any) -> None:
     rows = [Question("1", "free?", PASSAGE, ()), Question("2", "long?", "Refunds take 5 days.", ())]
-    made = reader.cut(rows, loaded, 20)
+    made = answering.cut(rows, loaded, 20)
     first = [n for n, owner in enumerate(made.owners) if owner == 0]
     place = made.windows[first[1]].candidates.index(True)
     spoken = np.full((len(made.owners), 3), -np.inf)
     spoken[first[1]] = (2.0, place, place)
     spoken[first[0]] = (1.0, place, place)
-    answers, best = reader.said(made, spoken)
+    answers, best = answering.said(made, spoken)
     start, end = made.windows[first[1]].offsets[place]
     assert answers == [PASSAGE[start:end], ""]
     assert best.tolist() == [2.0, -np.inf]
@@ -249,6 +250,22 @@ def test_a_reader_is_no_classifier_and_the_other_way_round(
     other = train(config("classification", bert, reviews(tmp_path / "r.jsonl"), tmp_path))
     with pytest.raises(Mismatch, match="is for classifier, expected a reader's"):
         readers.load_reader(resolve(str(bert)), other / "adapter")
+
+
+def test_a_stopped_run_that_is_resumed_equals_an_uninterrupted_one(
+    bert: Path, tmp_path: Path
+) -> None:
+    path = asked(tmp_path / "rows.jsonl", 12)
+    same = {"loop__max_steps": 8, "adapter__dropout": 0.2}
+    whole = train(config("reader", bert, path, tmp_path / "whole", **same))
+    made = config("reader", bert, path, tmp_path / "parts", **same)
+    with pytest.raises(SystemExit):
+        train(made, stop=StopAfter(5))
+    parts = train(made, resume=True)
+    shas = [sha256_file(one / "adapter" / "adapter_model.safetensors") for one in (whole, parts)]
+    assert shas[0] == shas[1]
+    records = [read_json(one / "run.json") for one in (whole, parts)]
+    assert records[0]["dev"] == records[1]["dev"]
 
 
 # the data

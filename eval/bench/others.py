@@ -13,7 +13,7 @@ ROUGH = "ratios are within rounds and hold roughly; quote them from an idle mach
 
 
 class Meter(NamedTuple):
-    """CPU seconds used so far: by all processes, by this one; and the time."""
+    """CPU seconds used so far: by all processes, by this one and its children; and the time."""
 
     everyone: float
     own: float
@@ -23,10 +23,11 @@ class Meter(NamedTuple):
     def read(cls) -> Meter:
         """As it stands now."""
         times, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        children = [getattr(own, name, 0.0) for name in ("children_user", "children_system")]
         # What a guest uses is counted in `user` too; `steal` is another guest of this host.
         unused = ("idle", "iowait", "guest", "guest_nice")
         everyone = sum(times) - sum(getattr(times, name, 0.0) for name in unused)
-        return cls(everyone, own.user + own.system, time.monotonic())
+        return cls(everyone, own.user + own.system + sum(children), time.monotonic())
 
     def others(self) -> float:
         """Cores that other processes used since then, a mean."""

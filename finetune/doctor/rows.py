@@ -156,6 +156,16 @@ def _each(case: Case, rows: Sequence[Row], parse: Callable[[Row], T]) -> list[tu
     return made
 
 
+def _has(case: Case, row: Row, fields: Sequence[str]) -> bool:
+    """Whether a row has all of `fields`; what it lacks becomes a fault."""
+    lacking = [field for field in fields if field not in row]
+    if lacking:
+        case.faults.append(
+            f"{row['_where']}: this row has no {' and no '.join(map(repr, lacking))}"
+        )
+    return not lacking
+
+
 def _table(
     case: Case, ref: str, fields: Sequence[str], parse: Callable[..., list[T]]
 ) -> list[tuple[str, T]]:
@@ -165,7 +175,8 @@ def _table(
     rows = data.readable(ref, fields, columns, case.faults)
     if parse is kinds.labelled:  # a row without a label is none: three stars of five, say
         rows = [row for row in rows if row.get("label", "none") not in (None, "")]
-    good = [row for row, _ in _each(case, rows, lambda row: parse([row], None, {}))]
+    whole = [row for row in rows if _has(case, row, fields)]
+    good = [row for row, _ in _each(case, whole, lambda row: parse([row], None, {}))]
     made = parse(good, None, {}) if good else []  # together: 0 and 1 are words, 0, 1 and 2 are not
     return [(row["_where"], one) for row, one in zip(good, made, strict=True)]
 

@@ -84,7 +84,7 @@ def cut_answers(case: Case) -> Iterator[Finding]:
 def languages(case: Case) -> Iterator[Finding]:
     """Rows in a language that brief.yaml does not name; without a brief, in another than most."""
     rows = case.part("train", "dev")
-    found = [_language("\n".join([row.text, *row.answers])) for row in rows]
+    found = [language_of("\n".join([row.text, *row.answers])) for row in rows]
     wanted = _wanted(found)
     wrong = [(row, name) for row, name in zip(rows, found, strict=True) if name not in wanted]
     if wrong:
@@ -103,7 +103,7 @@ def _wanted(found: Sequence[str]) -> list[str]:
         return [name for name, _ in Counter(found).most_common(1)]
 
 
-def _language(text: str) -> str:
+def language_of(text: str) -> str:
     """As app.core.language, and of what that does not know the scripts and frequent words."""
     letters = sum(map(str.isalpha, text))
     for name, script in _OTHER_SCRIPTS:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.core import config as configs
 from app.core.errors import AppError, InputError
 from app.core.files import ROOT, read_json, write_json
 from app.core.provenance import now
+from finetune.launcher import die_with_parent
 from finetune.runs import RECORD
 from finetune.table.recipes import Job
 from finetune.table.serving import FILE as SERVING
@@ -135,7 +137,10 @@ def _run(command: Sequence[str], log: Path) -> dict[str, Any]:
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with log.open("w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT)
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT,
+            preexec_fn=partial(_end_with, os.getpid()),
+        )  # fmt: skip
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -145,6 +150,13 @@ def _run(command: Sequence[str], log: Path) -> dict[str, Any]:
         "cpu_s": round(used.ru_utime + used.ru_stime, 1),
         "peak_bytes": used.ru_maxrss if sys.platform == "darwin" else used.ru_maxrss * 1024,
     }
+
+
+def _end_with(queue: int) -> None:
+    """In the new process: end when the queue is killed, even before a line of ours is run."""
+    die_with_parent()
+    if os.getppid() != queue:
+        os._exit(1)
 
 
 def _last_words(log: Path) -> str:

@@ -10,6 +10,7 @@ checkpoint with the least loss on dev is kept.
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from finetune import overlap
 from finetune.config import TrainConfig
 from finetune.job import Job, Order, base_weights, starting_card
 from finetune.methods import adapted
+from finetune.scored import score_answers
 from finetune.tasks.sft import as_features, token_count
 from finetune.trainer import Blocks, Repeatable, arguments, frozen_dtype
 
@@ -168,6 +170,8 @@ def _trainer(order: Order, model: Any, loaded: Any, sets: dict[str, list[Any]]) 
     }
     if sets["dev"]:
         options |= {"metric_for_best_model": "loss", "greater_is_better": False}
+    # TRL 1.16 reads it at every look at the reference: no news to a user
+    warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
     kinds: tuple[Any, Any] = (PairTrainer, DPOConfig)
     if config.preference.loss == "kto":
         kinds = (JudgedTrainer, KTOConfig)
@@ -178,6 +182,7 @@ def _trainer(order: Order, model: Any, loaded: Any, sets: dict[str, list[Any]]) 
         train_dataset=Dataset.from_list(sets["train"]),
         eval_dataset=Dataset.from_list(sets["dev"]) if sets["dev"] else None,
     )
+    score_answers(model.get_base_model())
     if config.adapter.init_from is None:
         model.delete_adapter(_REFERENCE)  # a fresh adapter changes nothing: off, it is the start
     return trainer

@@ -7,47 +7,33 @@ is answered where its best span reaches the threshold, fitted there for the best
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
-from numpy.typing import NDArray
 from transformers import Trainer, TrainingArguments
 
-from app.core import data, spans
+from app.core import data
 from app.core.errors import ConfigError
 from app.core.questions import Question
 from app.core.release import Calibration
 from app.models import adapters
 from app.models import reader as readers
 from app.models.classifier import DROPOUT
-from app.models.windows import Window, padded, windows
+from app.models.windows import Window, padded
 from finetune import samples
-from finetune.calibrate import answer_threshold
+from finetune.answering import Windows, cut, fitted, in_order, said, scores
 from finetune.job import Job, Order, base_weights, starting_calibration, starting_card
 from finetune.methods import adapted
-from finetune.texts import MIN_DEV, check_length, check_start
+from finetune.texts import MIN_DEV, check_start
 from finetune.trainer import Repeatable, arguments, frozen_dtype
 
 ANSWER = "answer"
 """Name of the threshold in a calibration."""
-Array = NDArray[np.float64]
 
 
 class ReaderTrainer(Repeatable, Trainer):
     """transformers.Trainer with rows in a repeatable order."""
-
-
-class Windows(NamedTuple):
-    """Questions cut to the length of the model."""
-
-    questions: list[Question]
-    windows: list[Window]
-    owners: list[int]
-    """The question that each window is of."""
 
 
 def build(order: Order) -> Job:
@@ -60,7 +46,6 @@ def build(order: Order) -> Job:
     check_start(config, starting_card(config.adapter, weights, readers.PROMPT_VERSION), "reader")
     dropout = DROPOUT if config.model.dropout is None else config.model.dropout
     model, tokenizer = readers.build(weights, dtype=dtype, dropout=dropout)
-    check_length(config.data.max_tokens, model.body, config.model.path)
     train, dev = (cut(rows, tokenizer, config.data.max_tokens) for rows in found[:2])
     start = starting_calibration(config.adapter)
     trainer = _trainer(order, adapted(config, model), tokenizer.pad_token_id, train, dev)
@@ -70,13 +55,6 @@ def build(order: Order) -> Job:
     learnt = [text for row in found.train for text in (row.question, *row.answers)]
     record = {"rows": found.counts | {"windows": len(train.windows)}, "frozen_dtype": dtype}
     return Job(trainer, card, learnt, lambda: _measure(trainer, dev, start), record)
-
-
-def cut(rows: Sequence[Question], tokenizer: Any, max_tokens: int) -> Windows:
-    """The windows of each question, in order."""
-    made = [windows(tokenizer, row.question, row.context, max_tokens) for row in rows]
-    owners = [number for number, found in enumerate(made) for _ in found]
-    return Windows(list(rows), list(chain.from_iterable(made)), owners)
 
 
 def features(found: Windows) -> Dataset:
@@ -130,59 +108,6 @@ def _trainer(order: Order, model: Any, pad: int, train: Windows, dev: Windows) -
         preprocess_logits_for_metrics=lambda logits, _: readers.best_spans(logits),
         compute_metrics=lambda found: fitted(dev, in_order(found))[1],
     )
-
-
-def in_order(found: Any) -> Array:
-    """What was predicted for each window, (n, 3), as the windows are numbered."""
-    return np.asarray(found.predictions, np.float64)[np.argsort(found.label_ids[:, 2])]
-
-
-def said(found: Windows, rows: Array) -> tuple[list[str], Array]:
-    """The best span of each question and its score, of `best_spans` over all windows, (n, 3)."""
-    answers, best = [""] * len(found.questions), np.full(len(found.questions), -np.inf)
-    for owner, window, (score, start, end) in zip(found.owners, found.windows, rows, strict=True):
-        if score > best[owner]:
-            first, last = window.offsets[int(start)][0], window.offsets[int(end)][1]
-            answers[owner], best[owner] = found.questions[owner].context[first:last], score
-    return answers, best
-
-
-def scores(
-    rows: Sequence[Question], answers: Sequence[str], best: Array, threshold: float
-) -> dict[str, float]:
-    """exact_match and f1 of SQuAD 2.0, answer_f1, refusal_recall.
-
-    The first two are means over all questions, in which declining is right where the passage does
-    not say. answer_f1 is over the questions that it answers, refusal_recall over the others, of
-    which it is the share declined; 0.0 where there are none.
-    """
-    given = np.where(best >= threshold, answers, "")
-    exact = [_right(one, row.answers, spans.exact) for one, row in zip(given, rows, strict=True)]
-    near = [_right(one, row.answers, spans.f1) for one, row in zip(given, rows, strict=True)]
-    there = np.array([bool(row.answers) for row in rows])
-    return {
-        "f1": float(np.mean(near)),
-        "exact_match": float(np.mean(exact)),
-        "answer_f1": float(np.mean(np.array(near)[there])) if there.any() else 0.0,
-        "refusal_recall": float(np.mean(np.array(near)[~there])) if (~there).any() else 0.0,
-    }
-
-
-def _right(answer: str, golds: Sequence[str], near: Any) -> float:
-    """`near` to the golds; without golds, or without an answer, whether neither is there."""
-    return float(near(answer, golds)) if answer and golds else float(not answer and not golds)
-
-
-def fitted(found: Windows, rows: Array) -> tuple[float, dict[str, float]]:
-    """(threshold, scores at it): the one with the best F1."""
-    answers, best = said(found, rows)
-    silent = np.array([float(not row.answers) for row in found.questions])
-    near = [
-        _right(one, row.answers, spans.f1) if one else 0.0
-        for one, row in zip(answers, found.questions, strict=True)
-    ]
-    threshold = answer_threshold(best, np.array(near), silent)
-    return threshold, scores(found.questions, answers, best, threshold)
 
 
 def _measure(trainer: ReaderTrainer, dev: Windows, start: Calibration) -> dict[str, Any]:

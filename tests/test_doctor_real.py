@@ -1,0 +1,186 @@
+"""The doctor on public data: nothing false on it as it is, and planted labels beside cleanlab's.
+
+The table of the comparison is printed: `pytest -s -k datalab`. cleanlab is in the extra `bench`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from app.core import data
+from app.core.config import load
+from app.core.files import ROOT
+from app.core.fingerprints import tokens
+from app.core.textprep import prepare
+from finetune.config import TrainConfig
+from finetune.doctor import Diagnosis, examine, suspects
+
+PLANTED = 0.05
+
+
+class Planted(NamedTuple):
+    """Texts with labels, some of them replaced."""
+
+    texts: list[str]
+    given: NDArray[np.integer]
+    replaced: NDArray[np.bool_]
+    k: int
+
+
+class Found(NamedTuple):
+    """How many were named, and how many of these were replaced labels."""
+
+    named: int
+    hits: int
+    planted: int
+
+    @property
+    def precision(self) -> float:
+        return self.hits / max(self.named, 1)
+
+    @property
+    def low(self) -> float:
+        """The lower end of the precision's interval (95 %, Wilson)."""
+        return binomtest(self.hits, max(self.named, 1)).proportion_ci(method="wilson").low
+
+    def __str__(self) -> str:
+        return (
+            f"{self.named:5d} named, precision {self.precision:.3f}, "
+            f"recall {self.hits / self.planted:.3f}"
+        )
+
+
+def planted(ref: str, most: int) -> Planted:
+    """`most` rows of `ref`, PLANTED of whose labels are replaced by another at random."""
+    rows, rng = data.classification(ref), np.random.default_rng(0)
+    rows = [rows[n] for n in rng.permutation(len(rows))[:most]]
+    names = sorted({row.label for row in rows})
+    right = np.array([names.index(row.label) for row in rows])
+    replaced = rng.random(len(rows)) < PLANTED
+    another = (right + rng.integers(1, len(names), len(rows))) % len(names)
+    given = np.where(replaced, another, right)
+    return Planted([row.text for row in rows], given, replaced, len(names))
+
+
+def found(suspect: NDArray[np.bool_], case: Planted) -> Found:
+    return Found(int(suspect.sum()), int(case.replaced[suspect].sum()), int(case.replaced.sum()))
+
+
+def datalab(case: Planted) -> NDArray[np.bool_]:
+    """What Datalab calls label issues, from five-fold logistic regression on TF-IDF."""
+    cleanlab = pytest.importorskip("cleanlab", reason="cleanlab: pip install '.[bench]'")
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_predict
+
+    x = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(case.texts)
+    model = LogisticRegression(C=10, max_iter=200)
+    said = cross_val_predict(model, x, case.given, cv=5, method="predict_proba")
+    lab = cleanlab.Datalab({"label": case.given.tolist()}, label_name="label", verbosity=0)
+    lab.find_issues(pred_probs=said, issue_types={"label": {}})
+    suspect: NDArray[np.bool_] = lab.get_issues("label")["is_label_issue"].to_numpy()
+    return suspect
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # those of cleanlab and its own dependencies
+@pytest.mark.parametrize(
+    ("ref", "most"), [("data:sst2#train", 6920), ("data:banking77#train", 4000)]
+)
+def test_planted_labels_are_found_at_least_as_well_as_by_datalab(ref: str, most: int) -> None:
+    case = planted(ref, most)
+    theirs = found(datalab(case), case)
+    verdict = suspects.judge(suspects.HeldOut(case.texts), case.given, case.k)
+    ours = found(verdict.suspect, case)
+    most_suspect = np.zeros(len(case.given), dtype=bool)
+    most_suspect[np.argsort(-verdict.odds, kind="stable")[: theirs.named]] = True
+    as_many = found(most_suspect, case)
+    print(f"\n{ref}, {len(case.given)} rows, {case.replaced.sum()} replaced labels")
+    for name, one in (("doctor", ours), ("doctor, as many", as_many), ("Datalab", theirs)):
+        print(f"  {name:16s} {one}")
+    assert as_many.hits >= theirs.hits - 2  # as many named: no fewer found, two for ties
+    assert as_many.precision >= theirs.low
+    assert ours.precision > theirs.precision  # what is shown without being asked is surer
+
+
+def shipped(name: str, *overrides: str) -> Diagnosis:
+    """Diagnosis of the data of a shipped config."""
+    return examine(load(TrainConfig, ROOT / "finetune" / "configs" / name, list(overrides)))
+
+
+def on(ref: str) -> tuple[str, ...]:
+    """Overrides: a classification run on `ref` alone."""
+    return (f"data.train=[{ref}]", "data.ratings=[]", "data.dev=[]", "data.exclude_overlap_with=[]")
+
+
+def texts_of(one: Diagnosis, check: str) -> Iterator[tuple[str, str]]:
+    """(where, text) of the examples of a check."""
+    for finding in one.findings:
+        if finding.check == check:
+            yield from finding.examples
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("ref", ["data:sst2#dev", "data:clinc150#train", "data:banking77#train"])
+def test_on_public_data_no_error_and_no_warning_but_true_repetitions(ref: str) -> None:
+    one = shipped("sentiment.yaml", *on(ref))
+    told = {finding.check for finding in one.of("error", "warning")}
+    assert told <= {"duplicates", "near_duplicates", "leakage", "near_leakage", "too_long"}
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("ref", ["data:clinc150#train", "data:banking77#train"])
+def test_repetitions_named_in_public_data_are_repetitions(ref: str) -> None:
+    rows = data.classification(ref)
+    pairs = suspects_of_likeness([prepare(row.text).lower() for row in rows])
+    assert len(pairs) > 20
+    unlike = [pair for pair in pairs if SequenceMatcher(None, *map(tokens, pair)).ratio() < 0.8]
+    assert len(unlike) < 0.02 * len(pairs)  # words that changed places
+
+
+def suspects_of_likeness(said: list[str]) -> list[tuple[str, str]]:
+    from finetune.doctor.duplicates import similar
+
+    return [(said[i], said[j]) for i, j in similar([tokens(text) for text in said])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["feedback-sentiment", "feedback-support", "preference"])
+def test_the_data_of_the_demo_shop_has_nothing_wrong(name: str) -> None:
+    assert shipped(f"{name}.yaml").of("error", "warning") == []
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_no_shipped_config_is_stopped_by_the_doctor() -> None:
+    for path in sorted((ROOT / "finetune" / "configs").glob("*.yaml")):
+        assert shipped(path.name).of("error") == [], path.name
+
+
+def test_the_command_says_what_is_wrong_and_ends_with_2(tmp_path: Path, python: str) -> None:
+    import json
+    import subprocess
+
+    from tests.helpers_doctor import labelled
+    from tests.helpers_train import config_tree, written
+
+    train = tmp_path / "train.jsonl"
+    train.write_text("\n".join(map(json.dumps, labelled())) + '\n{"text": "cut o')
+    tree: dict[str, Any] = config_tree("classification", tmp_path, train, tmp_path / "runs")
+    file = written(tmp_path / "c.yaml", tree | {"data": {"train": [f"file:{train}"]}})
+    run = [python, "-m", "finetune", "doctor", "--config", str(file)]
+    plain = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert plain.returncode == 2, plain.stderr
+    assert "error    unreadable:" in plain.stdout
+    assert "train.jsonl:61" in plain.stdout
+    told = subprocess.run([*run, "--json"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert json.loads(told.stdout)["findings"][0]["rows"] == [f"{train}:61"]
