@@ -136,7 +136,7 @@ def _fault_of_best(folder: Path, config: str) -> str | None:
 
 def _tensors_only(path: Path) -> bool:
     try:
-        with safe_globals():
+        with safe_globals():  # type: ignore[no-untyped-call]
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError):
         return False

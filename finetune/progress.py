@@ -93,6 +93,7 @@ class Lines(TrainerCallback):
         """Start the clocks."""
         self.meter, self.newest = Meter(args, state), Newest()
         self.due: float = time.monotonic() + FIRST_LINE_S
+        self.said = -1
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Keep what is new; write it where a line is due."""
@@ -101,14 +102,15 @@ class Lines(TrainerCallback):
             self.say(state)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The last line."""
-        self.say(state)
+        """The last line, unless a look at dev has just said it."""
+        if state.global_step != self.said:
+            self.say(state)
 
     def say(self, state: Any) -> None:
         """Write a line."""
         if state.is_world_process_zero:
             print(line(state, self.meter, self.newest), file=self.stream, flush=True)
-        self.due = time.monotonic() + LINE_S
+        self.due, self.said = time.monotonic() + LINE_S, state.global_step
 
 
 def line(state: Any, meter: Meter, newest: Newest) -> str:

@@ -47,15 +47,17 @@ def llama(llama_folder: Path):
 def adapter(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA adapter with random weights, so that it changes what is said."""
     import torch
-    from peft import LoraConfig
 
-    from app.models.adapters import wrap
     from app.models.loading import causal_model
+    from app.models.lora import attach_lora
 
     torch.manual_seed(1)
-    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    model = attach_lora(causal_model(llama_folder, "float32"), rank=4, targets=["q_proj", "v_proj"])
+    for name, weights in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weights, std=0.5)
     folder = tmp_path_factory.mktemp("adapter")
-    wrap(causal_model(llama_folder, "float32"), config).save_pretrained(folder)
+    model.save_pretrained(folder)
     return folder
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from app.core.brief import Limits
 from app.core.errors import ConfigError, InputError
-from app.core.files import ROOT, read_json
+from app.core.files import ROOT, read_json, write_jsonl
 from finetune.plan import timing
 from finetune.plan.advice import Wanted, advise
 from finetune.plan.costs import Batch, Shape, flops, memory
@@ -185,6 +185,36 @@ def test_a_plan_of_a_chat_model_with_accumulated_batches(tmp_path: Path) -> None
     found = plan(made, terms())
     assert found["time"]["probed_steps"] >= 1
     assert (found["data"]["steps"], found["data"]["labels"]) == (6, 0)
+    assert found["time"]["dev"]["each"] > 0
+
+
+def rows_of(task: str) -> list[dict[str, Any]]:
+    """A dozen rows of a task, as short as they may be."""
+    words = ("great", "dull")
+    makers: dict[str, Any] = {
+        "regression": lambda i: {"text": f"film {i} was {words[i % 2]}", "score": i % 5 - 2},
+        "multilabel": lambda i: {"text": f"film {i} was {words[i % 2]}", "labels": [words[i % 2]]},
+        "reader": lambda i: {
+            "question": f"how long do refunds of {i} take?", "answers": [f"{i} days"],
+            "context": f"refunds take {i} days, returns are free",
+        },
+        "preference": lambda i: {
+            "prompt": [{"role": "user", "content": f"how long do refunds of {i} take?"}],
+            "chosen": f"{i} days", "rejected": "who knows",
+        },
+    }  # fmt: skip
+    return [makers[task](i) for i in range(12)]
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel", "reader", "preference"])
+def test_a_plan_is_made_of_every_task(tmp_path: Path, task: str) -> None:
+    from finetune.plan.plan import plan
+
+    write_jsonl(tmp_path / "rows.jsonl", rows_of(task))
+    model = (tiny_llama if task == "preference" else tiny_bert)(tmp_path / "model")
+    found = plan(config(task, model, tmp_path / "rows.jsonl", tmp_path / "runs"), terms())
+    assert found["work"]["flops"] > 0
+    assert found["time"]["run"]["value"] > 0
     assert found["time"]["dev"]["each"] > 0
 
 

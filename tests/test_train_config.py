@@ -57,9 +57,7 @@ def test_bert_and_gpt2_name_the_real_hub_models() -> None:
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(
-        ConfigError, match=r"unknown key 'optim.learning'.*Known here: name, lr"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown key 'optim.learning'.*Known here: name, lr"):
         configured("optim.learning=1e-4")
 
 

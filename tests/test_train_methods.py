@@ -116,9 +116,7 @@ def test_rslora_scales_by_the_root_of_the_rank(models: dict[str, Path], rows: Pa
     for rslora in (False, True):
         made = config("sft", models["llama"], rows, rows.parent, adapter__rslora=rslora)
         tuned = methods.adapted(made, causal_model(models["llama"], "float32"))
-        scales[rslora] = next(
-            m.scaling["default"] for m in tuned.modules() if hasattr(m, "lora_A")
-        )
+        scales[rslora] = next(m.scaling["default"] for m in tuned.modules() if hasattr(m, "lora_A"))
     assert scales == {False: 8 / 4, True: 8 / 4**0.5}
 
 
@@ -171,7 +169,7 @@ def test_each_init_is_plain_lora_on_the_untouched_base_once_saved(
     shape: str, init: str, rslora: bool, tmp_path: Path, models: dict[str, Path]
 ) -> None:
     if (shape, init) == ("gpt2", "olora"):
-        with pytest.raises(ConfigError, match="olora cannot take h.0.attn.c_attn"):
+        with pytest.raises(ConfigError, match=r"olora cannot take h.0.attn.c_attn"):
             classified(models[shape], tmp_path, adapter__init=init)
         return
     tuned, inputs, weights = classified(

@@ -23,7 +23,7 @@ from tests.helpers_train import OLD_NAMES, StopAfter, config, conversations, rev
 
 pytestmark = pytest.mark.filterwarnings(OLD_NAMES)
 FILES = {"config.yaml", "run.json", "metrics.jsonl", "fingerprints.bin", "adapter", "checkpoints",
-         "doctor.json"}  # fmt: skip
+         "curves.png", "doctor.json"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -45,11 +45,11 @@ _HITS, _SHARE = 3, 0.25
 def unreadable(case: Case) -> Iterator[Finding]:
     """Every line and row that cannot be read, with file and line."""
     if case.faults:
-        places = [Place(*_split(message)) for message in case.faults]
+        places = sorted((Place(*_split(message)) for message in case.faults), key=_in_file)
         count, of = len(places), len(places) + len(case.samples)
+        more = f" (and {count - 1:,} more)" if count > 1 else ""
         yield finding(
-            "unreadable", "error", places, of,
-            case.faults[0] + (f" (and {count - 1:,} more)" if count > 1 else ""),
+            "unreadable", "error", places, of, ": ".join(filter(None, places[0])) + more,
             "Correct these lines, or take them out: the run would stop at the first.",
         )  # fmt: skip
 
@@ -116,6 +116,11 @@ def language_of(text: str) -> str:
     best = max(hits, key=lambda name: hits[name])
     foreign = hits[best] >= max(_HITS, _SHARE * len(words)) and hits[best] > 2 * hits["en"]
     return best if foreign else "en"
+
+
+def _in_file(place: Place) -> tuple[str, int]:
+    file, _, line = place.where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (place.where, 0)
 
 
 def _split(message: str) -> tuple[str, str]:
