@@ -29,7 +29,7 @@ loop: setup      ## feedback -> data -> LoRA -> evaluate -> gate -> promote (FEA
 test: setup      ## everything that CI runs: lint, types, all tiers of tests
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	@echo "test: unit tier (3 min)" && $(PY) -m pytest -q -n 2 -m "not slow and not realdata and not browser"
-	@echo "test: slow, realdata and browser tiers (10 min)" && $(PY) -m pytest -q -m "slow or realdata or browser"
+	@echo "test: slow, realdata and browser tiers (10 min)" && $(PY) -m pytest -q -n 2 --dist loadfile -m "slow or realdata or browser"
 
 prove: setup     ## the long proofs, resumable; results are committed
 	@$(PY) -m tests.prove
