@@ -81,15 +81,15 @@ def test_accelerate_trains_the_tiny_config_twice_alike_and_leaves_the_run_folder
         done = run(ACCELERATE, *same, "--set", f"run.name={name}")
         assert done.returncode == 0, done.stderr[-3000:]
         assert "rank: 8" in done.stdout  # the resolved config
-        assert "it/s" in done.stderr or "s/it" in done.stderr
-        assert "loss=" in done.stderr
+        assert "examples/s" in done.stderr
+        assert "loss " in done.stderr
         assert "done in" in done.stdout
     one, two = tmp_path / "one", tmp_path / "two"
     assert losses(one) == losses(two)
     assert len(losses(one)) == 8
     files = {p.relative_to(one).as_posix() for p in one.rglob("*") if p.is_file()}
     assert {f for f in files if not f.startswith("checkpoints/")} == {
-        ".lock", "config.yaml", "run.json", "metrics.jsonl", "fingerprints.bin",
+        ".lock", "config.yaml", "run.json", "metrics.jsonl", "fingerprints.bin", "curves.png", "doctor.json",
         "adapter/adapter_model.safetensors", "adapter/adapter_config.json", "adapter/README.md",
     }  # fmt: skip
     record = read_json(one / "run.json")
