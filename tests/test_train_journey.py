@@ -89,7 +89,8 @@ def test_accelerate_trains_the_tiny_config_twice_alike_and_leaves_the_run_folder
     assert len(losses(one)) == 8
     files = {p.relative_to(one).as_posix() for p in one.rglob("*") if p.is_file()}
     assert {f for f in files if not f.startswith("checkpoints/")} == {
-        ".lock", "config.yaml", "run.json", "metrics.jsonl", "fingerprints.bin", "curves.png", "doctor.json",
+        ".lock", "config.yaml", "run.json", "metrics.jsonl", "fingerprints.bin", "curves.png",
+        "doctor.json",
         "adapter/adapter_model.safetensors", "adapter/adapter_config.json", "adapter/README.md",
     }  # fmt: skip
     record = read_json(one / "run.json")
