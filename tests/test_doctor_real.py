@@ -76,7 +76,7 @@ def found(suspect: NDArray[np.bool_], case: Planted) -> Found:
 
 def datalab(case: Planted) -> NDArray[np.bool_]:
     """What Datalab calls label issues, from five-fold logistic regression on TF-IDF."""
-    cleanlab = pytest.importorskip("cleanlab", reason="cleanlab: pip install '.[bench]'")
+    cleanlab = pytest.importorskip("cleanlab", reason="cleanlab: pip install '.[doctor-peer]'")
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
