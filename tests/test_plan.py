@@ -194,10 +194,6 @@ def rows_of(task: str) -> list[dict[str, Any]]:
     makers: dict[str, Any] = {
         "regression": lambda i: {"text": f"film {i} was {words[i % 2]}", "score": i % 5 - 2},
         "multilabel": lambda i: {"text": f"film {i} was {words[i % 2]}", "labels": [words[i % 2]]},
-        "reader": lambda i: {
-            "question": f"how long do refunds of {i} take?", "answers": [f"{i} days"],
-            "context": f"refunds take {i} days, returns are free",
-        },
         "preference": lambda i: {
             "prompt": [{"role": "user", "content": f"how long do refunds of {i} take?"}],
             "chosen": f"{i} days", "rejected": "who knows",
@@ -206,8 +202,8 @@ def rows_of(task: str) -> list[dict[str, Any]]:
     return [makers[task](i) for i in range(12)]
 
 
-@pytest.mark.parametrize("task", ["regression", "multilabel", "reader", "preference"])
-def test_a_plan_is_made_of_every_task(tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize("task", ["regression", "multilabel", "preference"])
+def test_a_plan_is_made_of_other_tasks_too(tmp_path: Path, task: str) -> None:
     from finetune.plan.plan import plan
 
     write_jsonl(tmp_path / "rows.jsonl", rows_of(task))
