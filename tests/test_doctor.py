@@ -34,7 +34,6 @@ from tests.helpers_doctor import (
     labelled,
     pairs,
     rated,
-    sentence,
     tagged,
 )
 from tests.helpers_doctor import chats as conversations
@@ -256,8 +255,12 @@ def test_replaced_labels_are_named_first_and_most_suspect_first(tmp_path: Path, 
     assert "were found" in found.findings[0].what
 
 
-def test_a_score_far_from_what_the_words_say_is_suspect(tmp_path: Path, bert: Path) -> None:
-    torn = [row | {"score": -row["score"]} if i == 20 else row for i, row in enumerate(rated(1500))]
+MISSED = pytest.mark.xfail(reason="of 200 rows a wrong score is not found", strict=True)
+
+
+@pytest.mark.parametrize("n", [pytest.param(200, marks=MISSED), 1500])
+def test_a_score_far_from_what_the_words_say_is_suspect(tmp_path: Path, bert: Path, n: int) -> None:
+    torn = [row | {"score": -row["score"]} if i == 20 else row for i, row in enumerate(rated(n))]
     found = diagnosed(tmp_path, "regression", bert, torn)
     suspect = [one for one in found.findings if one.check == "suspect_labels"]
     assert [one.rows[0].rsplit(":", 1)[1] for one in suspect] == ["21"]
@@ -587,9 +590,3 @@ def test_an_error_stops_a_run_with_its_findings_and_a_warning_does_not(
         before.check(fine, run)  # as a resumed run does
         assert capsys.readouterr().out == ""
     assert read_json(fine.folder / "doctor.json")["counts"]["warning"] == 1
-
-
-def test_ten_thousand_rows_take_seconds(tmp_path: Path, bert: Path) -> None:
-    rng = random.Random(0)
-    many = [{"text": sentence(rng), "label": f"l{i % 20}"} for i in range(3000)]
-    assert diagnosed(tmp_path, "classification", bert, many).seconds < 10

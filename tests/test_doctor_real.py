@@ -26,6 +26,12 @@ from finetune.doctor import Diagnosis, examine, suspects
 PLANTED = 0.05
 
 
+FEWER = pytest.mark.xfail(reason="finds 234 of 353 on SST-2, Datalab 243", strict=True)
+REORDERED = pytest.mark.xfail(
+    reason="22 of 551 and 13 of 184 pairs have their words in other places; 2 % may", strict=True
+)
+
+
 class Planted(NamedTuple):
     """Texts with labels, some of them replaced."""
 
@@ -94,7 +100,8 @@ def datalab(case: Planted) -> NDArray[np.bool_]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # those of cleanlab and its own dependencies
 @pytest.mark.parametrize(
-    ("ref", "most"), [("data:sst2#train", 6920), ("data:banking77#train", 4000)]
+    ("ref", "most"),
+    [pytest.param("data:sst2#train", 6920, marks=FEWER), ("data:banking77#train", 4000)],
 )
 def test_planted_labels_are_found_at_least_as_well_as_by_datalab(ref: str, most: int) -> None:
     case = planted(ref, most)
@@ -107,7 +114,7 @@ def test_planted_labels_are_found_at_least_as_well_as_by_datalab(ref: str, most:
     print(f"\n{ref}, {len(case.given)} rows, {case.replaced.sum()} replaced labels")
     for name, one in (("doctor", ours), ("doctor, as many", as_many), ("Datalab", theirs)):
         print(f"  {name:16s} {one}")
-    assert as_many.hits >= 0.95 * theirs.hits  # as many named
+    assert as_many.hits >= theirs.hits - 2  # as many named: no fewer found, two for ties
     assert as_many.precision >= theirs.low
     assert ours.precision > theirs.precision  # what is shown without being asked is surer
 
@@ -138,13 +145,14 @@ def test_on_public_data_no_error_and_no_warning_but_true_repetitions(ref: str) -
 
 
 @pytest.mark.realdata
+@REORDERED
 @pytest.mark.parametrize("ref", ["data:clinc150#train", "data:banking77#train"])
 def test_repetitions_named_in_public_data_are_repetitions(ref: str) -> None:
     rows = data.classification(ref)
     pairs = suspects_of_likeness([prepare(row.text).lower() for row in rows])
     assert len(pairs) > 20
     unlike = [pair for pair in pairs if SequenceMatcher(None, *map(tokens, pair)).ratio() < 0.8]
-    assert len(unlike) < 0.08 * len(pairs)  # words that changed places
+    assert len(unlike) < 0.02 * len(pairs)  # words that changed places
 
 
 def suspects_of_likeness(said: list[str]) -> list[tuple[str, str]]:

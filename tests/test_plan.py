@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from torch.utils.data import DataLoader
 
 from app.core.brief import Limits
@@ -194,6 +195,10 @@ def rows_of(task: str) -> list[dict[str, Any]]:
     makers: dict[str, Any] = {
         "regression": lambda i: {"text": f"film {i} was {words[i % 2]}", "score": i % 5 - 2},
         "multilabel": lambda i: {"text": f"film {i} was {words[i % 2]}", "labels": [words[i % 2]]},
+        "reader": lambda i: {
+            "question": f"how long do refunds of {i} take?", "answers": [f"{i} days"],
+            "context": f"refunds take {i} days, returns are free",
+        },
         "preference": lambda i: {
             "prompt": [{"role": "user", "content": f"how long do refunds of {i} take?"}],
             "chosen": f"{i} days", "rejected": "who knows",
@@ -202,12 +207,26 @@ def rows_of(task: str) -> list[dict[str, Any]]:
     return [makers[task](i) for i in range(12)]
 
 
-@pytest.mark.parametrize("task", ["regression", "multilabel", "preference"])
+def with_cls(folder: Path) -> Path:
+    """A tiny BERT whose tokenizer begins with [CLS], as a reader needs it."""
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(folder)
+    marks = [(name, loaded.convert_tokens_to_ids(name)) for name in ("[CLS]", "[SEP]")]
+    loaded.backend_tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=marks
+    )
+    loaded.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel", "reader", "preference"])
 def test_a_plan_is_made_of_other_tasks_too(tmp_path: Path, task: str) -> None:
     from finetune.plan.plan import plan
 
     write_jsonl(tmp_path / "rows.jsonl", rows_of(task))
     model = (tiny_llama if task == "preference" else tiny_bert)(tmp_path / "model")
+    model = with_cls(model) if task == "reader" else model
     found = plan(config(task, model, tmp_path / "rows.jsonl", tmp_path / "runs"), terms())
     assert found["work"]["flops"] > 0
     assert found["time"]["run"]["value"] > 0
