@@ -46,10 +46,7 @@ def penalise(model: Any, weight: float, accelerator: Any) -> None:
 
 
 class Patience(EarlyStoppingCallback):
-    """transformers' early stopping, which counts on where the checkpoint had stopped to count.
-
-    A run whose patience had run out before it was killed takes no step more: see Repeatable.
-    """
+    """transformers' early stopping, which counts on where the checkpoint had stopped to count."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take over the count of the checkpoint, if it is resumed from one."""

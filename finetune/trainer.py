@@ -142,15 +142,26 @@ class Repeatable:
         """Tokens of each row."""
         return [len(ids) for ids in rows["input_ids"]]
 
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        """An epoch; nothing where the checkpoint gone on from was the last.
+    def _run_epoch(self, *args: Any, **given: Any) -> None:
+        """An epoch, in its own order; nothing where the checkpoint gone on from was the last.
 
         The Trainer would take one step more: it asks whether it is done after a step, never before.
+        And where one of several processes resumes within an epoch it (accelerate 1.15) names that
+        epoch to a wrapper that does not pass it on: the rows would come in the first epoch's order.
         """
         if _is_over(self.state):
             self.control.should_training_stop = True
-        else:
-            super()._run_epoch(*args, **kwargs)  # type: ignore[misc]
+            return
+        _sampler(given["train_dataloader"]).set_epoch(given["epoch"])
+        super()._run_epoch(*args, **given)  # type: ignore[misc]
+
+
+def _sampler(loader: Any) -> Any:
+    """Ours, under whatever shares its batches out."""
+    batches = loader.batch_sampler
+    while hasattr(batches, "batch_sampler"):
+        batches = batches.batch_sampler
+    return batches.sampler
 
 
 def _is_over(state: Any) -> bool:

