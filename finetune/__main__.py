@@ -48,6 +48,9 @@ def doctor(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="override one key, e.g. data.limit=500")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="suspect labels by words alone, as before a run")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="findings as JSON")] = False,
 ) -> None:
     """What is wrong with the data of a run, and what to do. Status 2 where it would not start."""
@@ -55,7 +58,7 @@ def doctor(
     from finetune.config import TrainConfig
     from finetune.doctor import examine, report
 
-    found = examine(load(TrainConfig, config, overrides))
+    found = examine(load(TrainConfig, config, overrides), quick=quick)
     print(
         json.dumps(found.as_json(), ensure_ascii=False, indent=2) if as_json else report.text(found)
     )

@@ -135,5 +135,5 @@ def grave(found: Diagnosis) -> list[tuple[str, str, int]]:
 
 
 def diagnosed(*args: Any, **data: Any) -> Diagnosis:
-    """`config` examined."""
-    return examine(config(*args, **data))
+    """`config` examined as before a run."""
+    return examine(config(*args, **data), quick=True)

@@ -5,15 +5,14 @@ The table of the comparison is printed: `pytest -s -k datalab`. cleanlab is in t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from app.core import data
 from app.core.config import load
@@ -22,14 +21,9 @@ from app.core.fingerprints import tokens
 from app.core.textprep import prepare
 from finetune.config import TrainConfig
 from finetune.doctor import Diagnosis, examine, suspects
+from finetune.doctor.held_out import HeldOut, vectors
 
 PLANTED = 0.05
-
-
-FEWER = pytest.mark.xfail(reason="finds 234 of 353 on SST-2, Datalab 243", strict=True)
-REORDERED = pytest.mark.xfail(
-    reason="22 of 551 and 13 of 184 pairs have their words in other places; 2 % may", strict=True
-)
 
 
 class Planted(NamedTuple):
@@ -52,11 +46,6 @@ class Found(NamedTuple):
     def precision(self) -> float:
         return self.hits / max(self.named, 1)
 
-    @property
-    def low(self) -> float:
-        """The lower end of the precision's interval (95 %, Wilson)."""
-        return binomtest(self.hits, max(self.named, 1)).proportion_ci(method="wilson").low
-
     def __str__(self) -> str:
         return (
             f"{self.named:5d} named, precision {self.precision:.3f}, "
@@ -64,9 +53,9 @@ class Found(NamedTuple):
         )
 
 
-def planted(ref: str, most: int) -> Planted:
+def planted(ref: str, most: int, seed: int) -> Planted:
     """`most` rows of `ref`, PLANTED of whose labels are replaced by another at random."""
-    rows, rng = data.classification(ref), np.random.default_rng(0)
+    rows, rng = data.classification(ref), np.random.default_rng(seed)
     rows = [rows[n] for n in rng.permutation(len(rows))[:most]]
     names = sorted({row.label for row in rows})
     right = np.array([names.index(row.label) for row in rows])
@@ -80,14 +69,12 @@ def found(suspect: NDArray[np.bool_], case: Planted) -> Found:
     return Found(int(suspect.sum()), int(case.replaced[suspect].sum()), int(case.replaced.sum()))
 
 
-def datalab(case: Planted) -> NDArray[np.bool_]:
-    """What Datalab calls label issues, from five-fold logistic regression on TF-IDF."""
+def datalab(case: Planted, x: Any) -> NDArray[np.bool_]:
+    """What Datalab calls label issues, from five-fold logistic regression on the features x."""
     cleanlab = pytest.importorskip("cleanlab", reason="cleanlab: pip install '.[doctor-peer]'")
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
 
-    x = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(case.texts)
     model = LogisticRegression(C=10, max_iter=200)
     said = cross_val_predict(model, x, case.given, cv=5, method="predict_proba")
     lab = cleanlab.Datalab({"label": case.given.tolist()}, label_name="label", verbosity=0)
@@ -99,24 +86,37 @@ def datalab(case: Planted) -> NDArray[np.bool_]:
 @pytest.mark.realdata
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # those of cleanlab and its own dependencies
+@pytest.mark.parametrize("seed", [20, 21])  # the settings were chosen on other draws
 @pytest.mark.parametrize(
     ("ref", "most"),
-    [pytest.param("data:sst2#train", 6920, marks=FEWER), ("data:banking77#train", 4000)],
+    [("data:sst2#train", 6920), ("data:banking77#train", 4000), ("data:clinc150#train", 4000)],
 )
-def test_planted_labels_are_found_at_least_as_well_as_by_datalab(ref: str, most: int) -> None:
-    case = planted(ref, most)
-    theirs = found(datalab(case), case)
-    verdict = suspects.judge(suspects.HeldOut(case.texts), case.given, case.k)
+def test_planted_labels_are_found_at_least_as_well_as_by_datalab(
+    ref: str, most: int, seed: int
+) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    case = planted(ref, most, seed)
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
+    meaning = vectors(case.texts)
+    assert meaning is not None
+    model = HeldOut(case.texts, meaning)
+    verdict = suspects.judge(model, case.given, case.k)
     ours = found(verdict.suspect, case)
-    most_suspect = np.zeros(len(case.given), dtype=bool)
-    most_suspect[np.argsort(-verdict.odds, kind="stable")[: theirs.named]] = True
-    as_many = found(most_suspect, case)
-    print(f"\n{ref}, {len(case.given)} rows, {case.replaced.sum()} replaced labels")
-    for name, one in (("doctor", ours), ("doctor, as many", as_many), ("Datalab", theirs)):
-        print(f"  {name:16s} {one}")
-    assert as_many.hits >= theirs.hits - 2  # as many named: no fewer found, two for ties
-    assert as_many.precision >= theirs.low
-    assert ours.precision > theirs.precision  # what is shown without being asked is surer
+    print(f"\n{ref}, draw {seed}: {len(case.given)} rows, {case.replaced.sum()} replaced labels")
+    print(f"  doctor                 {ours}")
+    for name, x in (
+        ("words", words.fit_transform(case.texts)),
+        ("as doctor", np.hstack([model._words.toarray(), model._meaning])),
+    ):
+        theirs = found(datalab(case, x), case)
+        most_suspect = np.zeros(len(case.given), dtype=bool)
+        most_suspect[np.argsort(-verdict.odds, kind="stable")[: theirs.named]] = True
+        as_many = found(most_suspect, case)
+        print(f"  Datalab, {name:9s}     {theirs}")
+        print(f"  doctor, as many        {as_many}")
+        assert as_many.hits >= theirs.hits
+        assert ours.precision > theirs.precision
 
 
 def shipped(name: str, *overrides: str) -> Diagnosis:
@@ -145,14 +145,20 @@ def test_on_public_data_no_error_and_no_warning_but_true_repetitions(ref: str) -
 
 
 @pytest.mark.realdata
-@REORDERED
 @pytest.mark.parametrize("ref", ["data:clinc150#train", "data:banking77#train"])
 def test_repetitions_named_in_public_data_are_repetitions(ref: str) -> None:
     rows = data.classification(ref)
     pairs = suspects_of_likeness([prepare(row.text).lower() for row in rows])
     assert len(pairs) > 20
-    unlike = [pair for pair in pairs if SequenceMatcher(None, *map(tokens, pair)).ratio() < 0.8]
-    assert len(unlike) < 0.02 * len(pairs)  # words that changed places
+    assert sum(shared(*map(tokens, pair)) < 0.8 for pair in pairs) < 0.02 * len(pairs)
+
+
+def shared(one: list[str], two: list[str]) -> float:
+    """Share of the words that two texts have in common, wherever these stand (Dice).
+
+    Half of what moves its words is "in tokyo what time is it": a repetition to any reader.
+    """
+    return 2 * (Counter(one) & Counter(two)).total() / (len(one) + len(two))
 
 
 def suspects_of_likeness(said: list[str]) -> list[tuple[str, str]]:

@@ -16,11 +16,12 @@ FILE = "doctor.json"
 def check(config: TrainConfig, run: RunFolder) -> None:
     """Examine the data of `config`, once for a run: one that is resumed has the same data.
 
-    Raises InputError, the findings being printed, where an error stops the run.
+    It is quick, since suspect labels never stop a run. Raises InputError, the findings being
+    printed, where an error stops the run.
     """
     if run.record.get("examined"):
         return
-    found = examine(config)
+    found = examine(config, quick=True)
     write_json(run.path / FILE, found.as_json())
     if found.of("error"):
         print(report.text(found, ("error", "warning")), file=sys.stderr, flush=True)

@@ -69,6 +69,8 @@ class Case:
     """The data of one run, and what its checks share."""
 
     config: TrainConfig
+    quick: bool = False
+    """Without what takes longer than reading the rows a few times."""
     samples: list[Sample] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     """One message for each line or reference that cannot be read, with file and line."""
@@ -94,9 +96,9 @@ class Case:
         return references.resolve(self.config.model.path).folder
 
 
-def read(config: TrainConfig) -> Case:
+def read(config: TrainConfig, *, quick: bool = False) -> Case:
     """All rows that can be read."""
-    case, group = Case(config), config.data
+    case, group = Case(config, quick), config.data
     known = overlap.known_texts(group.exclude_overlap_with)
     for ref in dict.fromkeys(group.learnt_from):
         found = _limited(_part(case, ref, "train"), group.limit, config.run.seed)
