@@ -47,7 +47,7 @@ def advise(lines: Sequence[Line], wanted: Wanted) -> dict[str, Any]:
         return _none("nothing that was measured on data like this keeps the limits", *said)
     best = max(fitting, key=lambda row: row.metric.mean)
     as_good = [row for row in fitting if row.metric.mean >= _floor(best)]
-    take = min(as_good, key=lambda row: row.mean("cpu_s"))
+    take = min(as_good, key=lambda row: row.least("cpu_s"))
     return {
         "take": take.recipe,
         "within_limits": [row.recipe for row in fitting],
@@ -112,7 +112,7 @@ def _floor(best: Row) -> float:
 
 def _seconds_here(row: Row, wanted: Wanted) -> float:
     """Training time by rows, and by the speed of matrix products on the two machines."""
-    return row.mean("wall_s") * wanted.rows / int(row.first["rows"]) * wanted.speed
+    return row.least("wall_s") * wanted.rows / int(row.first["rows"]) * wanted.speed
 
 
 def _taken(take: Row, best: Row, wanted: Wanted) -> list[str]:
