@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from app.core.config import load
 from app.core.errors import ConfigError, InputError
 from app.core.files import ROOT, write_json, write_jsonl
+from finetune.config import TrainConfig
 from finetune.table import fill, lines, page, recipes, work
 from tests.helpers_models import tiny_bert
 
@@ -59,9 +61,10 @@ def test_the_shipped_table_is_the_one_that_was_asked_for() -> None:
         ("sst2", {"rank": 8, "alpha": 16}),
         ("sst2", {"rank": 16, "alpha": 32}),
         ("sst2", {"method": "head"}),
-        ("banking77", {"method": "none"}),
         ("banking77", {"rank": 8, "alpha": 16}),
+        ("banking77", {"method": "none"}),
         ("banking77", {"method": "head"}),
+        ("sst2", {"rank": 16, "alpha": 32, "dropout": 0.1}),
     ]
     assert found.seeds == [17, 18, 19]
     for one in found.recipes:
@@ -70,6 +73,14 @@ def test_the_shipped_table_is_the_one_that_was_asked_for() -> None:
             assert not any(ref.endswith("#test") for ref in refs)
             assert job.test.data.endswith("#test")
             assert job.test.data in job.config.data.exclude_overlap_with
+
+
+def test_the_shipped_sentiment_config_is_in_the_table() -> None:
+    queue = recipes.read(ROOT / "finetune" / "table.yaml")
+    (recipe,) = recipes.chosen(queue, "sst2-sentiment")
+    shipped = load(TrainConfig, ROOT / "finetune" / "configs" / "sentiment.yaml")
+    job = recipes.runs(queue, recipe, recipe.lrs[0], Path("out"))[0]
+    assert job.config.model_copy(update={"run": shipped.run}) == shipped
 
 
 def test_a_rate_is_tried_on_less_data_before_any_seed_runs(tmp_path: Path) -> None:
