@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         guarded(lambda: cli(["serve", *given] if serving else given, prog_name="python -m app"))
     except SystemExit as ended:
-        if ended.code == 130:  # typer turns Ctrl-C into this without a word
+        if ended.code == 130:  # Ctrl-C, of which typer says no word either
             print("stopped; what was said is stored", file=sys.stderr)
         raise
 

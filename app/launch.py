@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -24,7 +26,7 @@ GRACE_S = 2
 
 
 def serve(file: Path | None = None, **flags: object) -> None:
-    """Check releases and folders, bind the port, serve until Ctrl-C.
+    """Check releases and folders, bind the port, serve until Ctrl-C, which is SystemExit(130).
 
     Raises, before anything is bound: ConfigError, Mismatch (a release that is not what was
     evaluated), WeightsMissing, InputError (port taken, folder that cannot be written).
@@ -93,7 +95,10 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     class Server(uvicorn.Server):
         """Stops the turns at the first signal, so that their streams end and connections close."""
 
+        interrupted = False
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            self.interrupted = self.interrupted or sig == signal.SIGINT
             app.state.services.stop()
             # Open pages hold a heartbeat stream that never ends: cutting it is no error.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -103,4 +108,10 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )  # fmt: skip
-    Server(config).run(sockets=[listener])
+    server = Server(config)
+    # uvicorn raises the signal once more at its end; whether asyncio makes a KeyboardInterrupt of
+    # that is a race.
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if server.interrupted:
+        raise SystemExit(130)

@@ -352,7 +352,7 @@ def test_ctrl_c_ends_it_soon_and_a_restart_knows_the_conversation(tmp_path: Path
         assert httpx.get(address, trust_env=False).status_code == 200
         program.send_signal(signal.SIGINT)
         _, err = program.communicate(timeout=30)  # 1 s on an idle machine
-        assert program.returncode in (0, 130)
+        assert program.returncode == 130
         assert "stopped" in err
         assert "Traceback" not in err
     with running(tmp_path) as (_, address):
