@@ -156,7 +156,8 @@ def test_repetitions_named_in_public_data_are_repetitions(ref: str) -> None:
 def shared(one: list[str], two: list[str]) -> float:
     """Share of the words that two texts have in common, wherever these stand (Dice).
 
-    Half of what moves its words is "in tokyo what time is it": a repetition to any reader.
+    What moves its words is mostly "in tokyo what time is it": 33 of 35 such pairs say the same as
+    each other, two (baking powder instead of soda, and the reverse) do not.
     """
     return 2 * (Counter(one) & Counter(two)).total() / (len(one) + len(two))
 
