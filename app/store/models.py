@@ -80,6 +80,12 @@ class Conversation(Base):
     language: Mapped[str] = mapped_column(String(8))
     created: Mapped[datetime] = mapped_column(default=utc_now)
     updated: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    title: Mapped[str | None] = mapped_column(String(200))
+    """As its owner renamed it; none: the beginning of its first question."""
+    memory: Mapped[dict[str, Any] | None]
+    """app.core.memory.Memory as JSON; none before the first answer."""
+    handled_by: Mapped[str | None] = mapped_column(String(64))
+    """Name of the agent who has taken it over; none: the bot answers."""
 
 
 class Message(Base):
@@ -110,6 +116,10 @@ class Message(Base):
     finish: Mapped[str | None] = mapped_column(String(16))
     """stop, length, declined; cancelled and error keep what was said until then."""
     confidence: Mapped[float | None]
+    intent: Mapped[str | None] = mapped_column(String(64))
+    """What the turn was taken for: a flow's name, question, small_talk ... Of answers alone."""
+    author: Mapped[str | None] = mapped_column(String(64))
+    """Name of the agent who wrote it; none: the customer or the bot, by role."""
     created: Mapped[datetime] = mapped_column(default=utc_now, index=True)
 
 
@@ -207,3 +217,88 @@ class OrderLine(Base):
     quantity: Mapped[int]
     price_cents: Mapped[int]
     """Of one piece."""
+
+
+class Return(Base):
+    """Pieces of one order that a customer sends back."""
+
+    __tablename__ = "returns"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    product_id: Mapped[str] = mapped_column(ForeignKey("products.id"))
+    quantity: Mapped[int]
+    reason: Mapped[str] = mapped_column(Text)
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Write(Base):
+    """A change of an order that was made, by its idempotency key."""
+
+    __tablename__ = "writes"
+
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    """cancel, change_address or return."""
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"), index=True)
+    result: Mapped[str] = mapped_column(ID)
+    """Id of what was written."""
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Ticket(Base):
+    """A conversation handed to a person."""
+
+    __tablename__ = "tickets"
+    __table_args__ = (CheckConstraint("status in ('open', 'taken', 'closed')", name="status"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    conversation_id: Mapped[str | None] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE"), index=True
+    )
+    owner: Mapped[str] = mapped_column(OWNER, index=True)
+    """Of the conversation."""
+    status: Mapped[str] = mapped_column(String(16), default="open", index=True)
+    reason: Mapped[str] = mapped_column(String(32))
+    priority: Mapped[int] = mapped_column(default=0)
+    """Higher comes first."""
+    packet: Mapped[dict[str, Any]]
+    """app.core.desk.Packet as JSON."""
+    agent: Mapped[str | None] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    updated: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Curated(Base):
+    """An answer that an agent wrote: it comes before the model and the articles."""
+
+    __tablename__ = "curated"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    question: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Text)
+    language: Mapped[str] = mapped_column(String(8))
+    author: Mapped[str] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(default=utc_now)
+    updated: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class Article(Base):
+    """A help article that was ingested."""
+
+    __tablename__ = "articles"
+    __table_args__ = (CheckConstraint("visibility in ('public', 'agents')", name="visibility"),)
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    """Path of its file within the folder that was ingested."""
+    sha256: Mapped[str] = mapped_column(ID)
+    """Of the file."""
+    title: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    language: Mapped[str] = mapped_column(String(8))
+    visibility: Mapped[str] = mapped_column(String(16), default="public")
+    url: Mapped[str] = mapped_column(Text, default="")
+    questions: Mapped[list[Any]] = mapped_column(default=list)
+    """Questions that it is known to answer: a field of their own in retrieval."""
+    updated: Mapped[datetime] = mapped_column(default=utc_now, index=True)
