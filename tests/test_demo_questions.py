@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from functools import cache
 
@@ -16,6 +17,7 @@ from app.knowledge.split import split
 from eval.metrics.facts import states
 
 KINDS = {"plain", "typo", "fragment", "two_part", "follow_up", "unanswerable"}
+FIGURE = re.compile(r"\d+(?:[.:]\d+)?")
 
 
 @cache
@@ -35,9 +37,15 @@ def gold_texts(query: Query) -> list[str]:
 
 
 def test_there_are_enough_articles_in_both_languages() -> None:
-    languages = Counter(doc["lang"] for doc in demo().docs)
-    assert languages["en"] >= 25
-    assert languages["zh"] >= 10
+    assert Counter(doc["lang"] for doc in demo().docs) == {"en": 38, "zh": 30}
+
+
+def test_a_translation_states_the_figures_of_its_original() -> None:
+    texts = {doc["id"]: doc["text"] for doc in demo().docs}
+    for doc in demo().docs:
+        if doc["same_as"]:
+            figures = [set(FIGURE.findall(text)) for text in (texts[doc["same_as"]], doc["text"])]
+            assert figures[0] == figures[1], doc["id"]
 
 
 def test_there_are_enough_questions_of_each_kind() -> None:
