@@ -43,8 +43,8 @@ def test_there_are_enough_articles_in_both_languages() -> None:
 def test_a_translation_states_the_figures_of_its_original() -> None:
     texts = {doc["id"]: doc["text"] for doc in demo().docs}
     for doc in demo().docs:
-        if doc["same_as"]:
-            figures = [set(FIGURE.findall(text)) for text in (texts[doc["same_as"]], doc["text"])]
+        if original := doc.get("same_as"):
+            figures = [set(FIGURE.findall(text)) for text in (texts[original], doc["text"])]
             assert figures[0] == figures[1], doc["id"]
 
 
