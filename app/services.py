@@ -118,18 +118,20 @@ class Services:
         language: str = "en",
         cancel: threading.Event | None = None,
         quota: str | None = None,
+        replaces: str | None = None,
     ) -> Iterator[ChatPart]:
         """One turn. First part: ids, no text, the user's turn is stored. Then new text. Last: done.
 
         conversation_id: none begins a conversation; somebody else's raises NotFound.
         language: of the page, "en" or "zh"; the answer's language follows the question.
+        replaces: id of your last question there, which this one takes the place of; it is kept.
         cancel: set it, or close the iterator, to stop; the partial answer is stored as cancelled.
         Raises (at the first part) InputError for an empty text, TooLarge, NotFound, NotReady,
         TooMany, also while the owner's previous question is still being answered.
         """
         return self._turns.run(
             lambda: self.support, owner, text, conversation_id, language,
-            cancel or threading.Event(), quota or owner,
+            cancel or threading.Event(), quota or owner, replaces,
         )  # fmt: skip
 
     def classify(

@@ -84,6 +84,7 @@ class Turns:
         language: str,
         cancel: threading.Event,
         quota: str,
+        replaces: str | None = None,
     ) -> Iterator[ChatPart]:
         """See Services.chat."""
         question = self._checked(text)
@@ -92,8 +93,8 @@ class Turns:
             self._quota.spend("chat", quota)
             conversations = self._store.conversations
             conversation = conversation_id or conversations.create(owner, language)
-            history = _messages(conversations.history(owner, conversation))
-            conversations.append(owner, conversation, "user", question)
+            conversations.append(owner, conversation, "user", question, replaces=replaces)
+            history = _messages(conversations.history(owner, conversation)[:-1])
             ticket = _Ticket(owner, conversation, new_id(), chat.prompt_version, chat.release_id)
             self._running.add(cancel)
             try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
+from app.store import branches
 from app.store.models import Conversation, Feedback, Message, new_id, utc_now
 from app.store.rows import Rateable, Summary, Turn
 
@@ -50,14 +51,18 @@ class Conversations:
         prompt_version: str | None = None,
         finish: str | None = None,
         confidence: float | None = None,
+        replaces: str | None = None,
     ) -> str:
         """Add a message at the end, committed when this returns; gives its id back.
 
+        replaces: id of the last question, which this one takes the place of (app.store.branches).
         Raises NotFound where the conversation is not the owner's.
         """
         with self._store.write() as session:
             # Locked where the database has row locks: two that append at once take turns.
             _own(session, owner, conversation_id, lock=True)
+            if replaces is not None:
+                branches.replace(session, conversation_id, replaces)
             message = Message(
                 id=message_id or new_id(), kind="chat", owner=owner,
                 conversation_id=conversation_id, position=_next(session, conversation_id),
@@ -72,8 +77,11 @@ class Conversations:
             )
             return message.id
 
-    def history(self, owner: str, conversation_id: str) -> list[Turn]:
-        """All turns in order, with the owner's thumbs. Raises NotFound."""
+    def history(self, owner: str, conversation_id: str, *, replaced: bool = False) -> list[Turn]:
+        """All turns in order, with the owner's thumbs. Raises NotFound.
+
+        replaced: with the questions that were asked anew, and their answers.
+        """
         query = (
             select(Message, Feedback.rating)
             .outerjoin(Feedback, (Feedback.message_id == Message.id) & (Feedback.owner == owner))
@@ -82,7 +90,8 @@ class Conversations:
         )
         with self._store.read() as session:
             _own(session, owner, conversation_id)
-            return [_turn(message, rating) for message, rating in session.execute(query)]
+            turns = [_turn(message, rating) for message, rating in session.execute(query)]
+        return turns if replaced else branches.live(turns)
 
     def keep_sample(
         self,
@@ -120,9 +129,7 @@ class Conversations:
 
     def list(self, owner: str, limit: int = 50) -> list[Summary]:
         """The owner's conversations that hold a question, the latest first."""
-        first = select(Message.content).where(
-            Message.conversation_id == Conversation.id, Message.position == 0
-        )
+        first = _first(Conversation.id)
         query = (
             select(Conversation, first.scalar_subquery().label("first"))
             .where(Conversation.owner == owner)
@@ -155,12 +162,20 @@ def _next(session: Session, conversation_id: str) -> int:
 
 
 def _title(session: Session, conversation_id: str) -> str:
-    first = session.scalar(
-        select(Message.content).where(
-            Message.conversation_id == conversation_id, Message.position == 0
+    return _short(session.scalar(_first(conversation_id)) or "")
+
+
+def _first(conversation_id: Any) -> Select[str]:
+    """The first question of a conversation, as it was asked last."""
+    return (
+        select(Message.content)
+        .where(
+            Message.conversation_id == conversation_id, Message.role == "user",
+            func.coalesce(Message.finish, "") != branches.REPLACED,
         )
-    )
-    return _short(first or "")
+        .order_by(Message.position)
+        .limit(1)
+    )  # fmt: skip
 
 
 def _short(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.store import branches
 from app.store.models import Feedback, Message, utc_now
 from app.store.rows import Sample
 
@@ -86,4 +87,6 @@ def _before(session: Session, answer: Message) -> list[Message]:
         )
         .order_by(Message.position)
     )
-    return list(session.scalars(query))
+    messages = list(session.scalars(query))
+    # Also where the answer was left behind itself: it was given to the turns that stood then.
+    return [*branches.live(messages[:-1]), *messages[-1:]]

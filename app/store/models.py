@@ -114,7 +114,8 @@ class Message(Base):
     release: Mapped[str | None] = mapped_column(String(128))
     prompt_version: Mapped[str | None] = mapped_column(String(64))
     finish: Mapped[str | None] = mapped_column(String(16))
-    """stop, length, declined; cancelled and error keep what was said until then."""
+    """stop, length, declined; cancelled and error keep what was said until then. Of a question:
+    "replaced" where the next question took its place (app.store.branches)."""
     confidence: Mapped[float | None]
     intent: Mapped[str | None] = mapped_column(String(64))
     """What the turn was taken for: a flow's name, question, small_talk ... Of answers alone."""
