@@ -50,7 +50,7 @@ def test_a_translation_states_the_figures_of_its_original() -> None:
 
 def test_there_are_enough_questions_of_each_kind() -> None:
     queries = demo().queries
-    assert len(queries) >= 200
+    assert len(queries) >= 320
     assert {query.kind for query in queries} == KINDS
     assert counted(kind="typo") + counted(kind="fragment") >= 0.15 * len(queries)
     assert counted(kind="two_part") >= 0.10 * len(queries)
@@ -59,7 +59,9 @@ def test_there_are_enough_questions_of_each_kind() -> None:
 def test_the_test_split_holds_enough_of_what_is_hard() -> None:
     assert counted(split="test") >= 100
     assert counted(split="test", kind="unanswerable") >= 25
-    assert counted(split="test", lang="zh") >= 25
+    assert counted(split="test", kind="unanswerable", lang="zh") >= 20
+    assert counted(split="test", lang="zh") >= 100
+    assert counted(split="test", kind="follow_up", lang="zh") >= 15
     assert counted(split="test", kind="follow_up") >= 20
 
 
@@ -103,6 +105,20 @@ def test_follow_ups_and_only_they_have_a_turn_before() -> None:
 def test_questions_are_in_the_language_that_they_name() -> None:
     for query in demo().queries:
         assert detect(query.text) == query.lang, query.id
+
+
+def test_each_split_has_chinese_questions_to_answer_and_to_decline() -> None:
+    for split_ in ("train", "dev", "test"):
+        declined = counted(split=split_, lang="zh", kind="unanswerable")
+        assert declined >= 8, split_
+        assert counted(split=split_, lang="zh") - declined >= 24, split_
+
+
+def test_no_chinese_question_shares_six_characters_in_a_row_with_an_article() -> None:
+    articles = "".join(doc["title"] + doc["text"] for doc in demo().docs if doc["lang"] == "zh")
+    for query in demo().queries:
+        runs = re.findall(r"(?=([\u4e00-\u9fff]{6}))", query.text)
+        assert not [run for run in runs if run in articles], query.id
 
 
 @pytest.mark.parametrize("unit", ["passages", "articles"])
