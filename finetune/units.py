@@ -6,8 +6,10 @@ _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def size(number: float) -> str:
-    """Bytes as MB or GB: 44.3 MB."""
-    return f"{number / 2**30:.2f} GB" if number >= 2**30 else f"{number / 2**20:.1f} MB"
+    """Bytes as kB, MB or GB: 44.3 MB."""
+    if number >= 2**30:
+        return f"{number / 2**30:.2f} GB"
+    return f"{number / 2**20:.1f} MB" if number >= 2**17 else f"{number / 2**10:.1f} kB"
 
 
 def scaled(number: float) -> str:

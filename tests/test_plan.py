@@ -340,7 +340,7 @@ def test_times_are_said_as_one_reads_them(seconds: float, said: str) -> None:
 
 
 def test_sizes_and_counts_have_a_unit() -> None:
-    assert (size(3 * 2**29), size(2**20)) == ("1.50 GB", "1.0 MB")
+    assert (size(3 * 2**29), size(2**20), size(4332)) == ("1.50 GB", "1.0 MB", "4.2 kB")
     assert (scaled(1_230_000_000), scaled(12)) == ("1.23 G", "12 ")
 
 
