@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterable
+from functools import partialmethod
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from app.core.errors import InputError, Mismatch, NotFound, TooLarge
 from app.core.messages import Message, Passage
 from app.core.prompt import DECLINE, TEMPLATES, support_messages
-from app.models.base import Options, complete
+from app.models import local_chat
+from app.models.base import ModelFailed, Options, complete
+from app.models.batcher import Batcher
 from app.models.scripted import ScriptedChat
 from tests.helpers_models import ChatModelContract, tiny_gpt2, tiny_llama
 
@@ -152,42 +157,89 @@ def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(llama) -> None
         complete(llama, user("shop " * 1200))
 
 
-def test_an_error_in_the_model_reaches_the_reader_and_frees_the_model(
+class Parrot:
+    """Rows that say `ids`, whatever they are told; `ids` may end in an error, or hang."""
+
+    def __init__(self, ids: Iterable[int | BaseException | threading.Event]) -> None:
+        self.ids, self.ticket = iter(ids), None
+
+    def room(self, _) -> bool:
+        return self.ticket is None
+
+    def join(self, ticket) -> None:
+        self.ticket = ticket
+
+    def step(self):
+        said = next(self.ids)
+        if isinstance(said, BaseException):
+            raise said
+        if isinstance(said, threading.Event):
+            said.wait(20)
+            return []
+        return [(self.ticket, said)]
+
+    def leave(self, _) -> None:
+        self.ticket = None
+
+    clear = partialmethod(leave, None)
+
+
+def parrot(llama, monkeypatch: pytest.MonkeyPatch, *ids):
+    """`llama` with another's words."""
+    monkeypatch.setattr(llama, "_batcher", Batcher(Parrot(ids)))
+    return llama
+
+
+def test_a_model_that_breaks_off_is_a_sentence_and_the_next_is_answered(
     llama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("out of memory")
+    spoken = llama.tokenizer("Refunds take")["input_ids"]
+    broken = RuntimeError("out of memory")
+    parrot(llama, monkeypatch, *spoken, broken, *spoken, llama.tokenizer.eos_token_id)
+    said = []
+    with pytest.raises(ModelFailed, match="broke off: out of memory") as failed:
+        said.extend(llama.stream(user("x")))
+    assert "".join(delta.text for delta in said) == "Refunds take"
+    assert "模型" in failed.value.in_language("zh")
+    assert complete(llama, user("x")) == "Refunds take"
 
-    with monkeypatch.context() as patch:
-        patch.setattr(llama, "_answer", broken)
-        with pytest.raises(RuntimeError, match="out of memory"):
-            complete(llama, user("x"))
-    assert complete(llama, user("x"), Options(max_new_tokens=4))
+
+def test_a_model_that_hangs_is_found_out_and_a_stop_does_not_wait_for_it(
+    llama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken, free = llama.tokenizer("Refunds take")["input_ids"], threading.Event()
+    parrot(llama, monkeypatch, *spoken, free)
+    cancel = threading.Event()
+    stream = llama.stream(user("x"), cancel=cancel)
+    said = [next(stream).text for _ in spoken]
+    cancel.set()
+    began = time.monotonic()
+    (last,) = stream
+    assert ("".join(said), last.finish) == ("Refunds take", "cancelled")
+    assert time.monotonic() - began < 1.0
+    monkeypatch.setattr(local_chat, "STALL_S", 0.3)
+    with pytest.raises(ModelFailed, match=r"hangs: no step for 0\.3 s"):
+        complete(llama, user("y"))
+    free.set()
+
+
+def test_past_the_deadline_a_hanging_model_keeps_what_it_said(
+    llama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken, free = llama.tokenizer("Refunds take")["input_ids"], threading.Event()
+    parrot(llama, monkeypatch, *spoken, free)
+    *said, last = llama.stream(user("x"), Options(deadline_s=0.3))
+    assert ("".join(d.text for d in said), last.finish) == ("Refunds take", "length")
+    free.set()
 
 
 def test_a_character_of_several_tokens_is_never_shown_in_part(
     llama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-
     said = "ok ☕ 你好 🍵!"
     ids = [*llama.tokenizer(said)["input_ids"], llama.tokenizer.eos_token_id]
     assert len(ids) > len(said)
-
-    class Parrot:
-        """Says `ids`, whatever it is told."""
-
-        device, config = torch.device("cpu"), SimpleNamespace(max_position_embeddings=99)
-
-        def __init__(self) -> None:
-            self.left = iter(ids)
-
-        def __call__(self, **_: object) -> SimpleNamespace:
-            logits = torch.zeros(1, 1, len(llama.tokenizer))
-            logits[0, 0, next(self.left)] = 1.0
-            return SimpleNamespace(past_key_values=None, logits=logits)
-
-    monkeypatch.setattr(llama, "model", Parrot())
+    parrot(llama, monkeypatch, *ids)
     deltas = list(llama.stream(user("x"), Options(max_new_tokens=50)))
     assert [d.text for d in deltas if "\ufffd" in d.text] == []
     assert "".join(d.text for d in deltas) == said

@@ -13,9 +13,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from app.core.errors import AppError
 from app.core.messages import Message
 
 Finish = Literal["stop", "length", "cancelled"]
+
+
+class ModelFailed(AppError):
+    """The model broke off or hangs: what it said stands, the next question may fare better."""
+
+    code, status, zh_default = "model", 502, "模型出了点问题，请稍后再试。"
 
 
 @dataclass(frozen=True)

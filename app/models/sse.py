@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from app.core.errors import AppError
+from app.models.base import ModelFailed
 
 MAX_LINE = 256 * 1024
 """Bytes: thousands of times what a token takes."""
@@ -23,7 +23,7 @@ MAX_STREAM = 8 * 1024 * 1024
 """Bytes of one answer."""
 
 
-class ServerFailed(AppError):
+class ServerFailed(ModelFailed):
     """The model server answers, but not with an answer: the next question may fare better."""
 
     code, status, zh_default = "model_server", 502, "模型服务出了点问题，请稍后再试。"
