@@ -46,6 +46,28 @@ def serve(
     run(settings, host=host, port=port, model=model)
 
 
+@cli.command()
+def ingest(
+    folder: Annotated[Path, typer.Argument(help="Markdown, HTML, PDF, DOCX, CSV of questions")],
+    visibility: Annotated[
+        str, typer.Option(help="public or agents, where an article does not say")
+    ] = "public",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done")] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take all articles of that folder out")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON")] = False,
+    settings: SettingsFile = None,
+) -> None:
+    """Make the help articles what the files of a folder say; a running server follows at once."""
+    from app.knowledge.ingest.command import run
+
+    with _store(settings) as store:
+        run(
+            store, folder, visibility=visibility, dry_run=dry_run, removing=remove, as_json=as_json
+        )
+
+
 @db.command()
 def upgrade(settings: SettingsFile = None) -> None:
     """Bring the schema to the newest version (serve does this at its start)."""

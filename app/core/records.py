@@ -42,10 +42,16 @@ def read_rows(path: Path, faults: list[str] | None = None) -> list[Row]:
     return rows
 
 
-def pick(rows: list[Row], fields: Mapping[str, str], columns: Mapping[str, str]) -> list[Row]:
+def pick(
+    rows: list[Row],
+    fields: Mapping[str, str],
+    columns: Mapping[str, str],
+    remedy: str = "Set `columns: {{{field}: ...}}`",
+) -> list[Row]:
     """Rows with our field names only. `fields`: name -> "required" or "optional".
 
-    Raises InputError for a required column that is not there, listing those found and the nearest.
+    Raises InputError for a required column that is not there, listing those found, the nearest, and
+    the `remedy`.
     """
     found = {key: None for row in rows for key in row if not key.startswith("_")}
     names = {field: columns.get(field, field) for field in fields}
@@ -55,7 +61,7 @@ def pick(rows: list[Row], fields: Mapping[str, str], columns: Mapping[str, str])
             hint = nearest(name, found)
             raise InputError(
                 f"{rows[0]['_where'].rsplit(':', 1)[0]}: no column {name!r} for {field!r}.{hint} "
-                f"Columns found: {', '.join(found)}. Set `columns: {{{field}: ...}}`"
+                f"Columns found: {', '.join(found)}. {remedy.format(field=field)}"
             )
     return [
         {"_where": row["_where"], **{f: row[n] for f, n in names.items() if n in row}}
@@ -109,7 +115,15 @@ def _line(path: Path, number: int, line: bytes, faults: list[str] | None) -> str
 
 
 def _csv(path: Path, faults: list[str] | None) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(_decoded(path, faults), newline=""), strict=True)
+    return csv_rows(_decoded(path, faults), str(path), faults)
+
+
+def csv_rows(
+    text: str, path: str, faults: list[str] | None = None, delimiter: str = ","
+) -> Iterator[Row]:
+    """Rows of csv text by its header line, each with "_where" = `path:line`; see `read_rows`."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.DictReader(lines, strict=True, delimiter=delimiter)
     while True:
         try:
             row = next(reader)

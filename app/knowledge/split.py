@@ -2,27 +2,34 @@
 
 A passage is a paragraph: paragraphs are how the writer grouped what belongs together (RAGFlow's
 lesson: chunks that a person can inspect). Very short ones join the next; long ones are cut between
-sentences.
+sentences. A list stays with the sentence that leads to it, and is cut between items; of a table
+every row is a passage.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from app.core.language import detect
 from app.core.messages import Passage
+from app.knowledge.blocks import ITEM, Block, sections
 
 MAX_WORDS = 120
 """A longer paragraph is cut between sentences; MiniLM reads 256 tokens, about 180 words."""
 MIN_WORDS = 12
 """A shorter paragraph joins the next one of its section."""
+LEAD_WORDS = 30
+"""Of a longer paragraph before a list or table, its last sentence alone leads to it."""
 
-_HEADING = re.compile(r"^#{1,6}\s+(.+)$")
-# A sentence ends at .!? before a space and something that can begin one, or at a Chinese full stop.
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+(?=[\"'“‘(]?[A-Z0-9À-Þ€£])|(?<=[。！？])[”’）]*")
+# A sentence ends at .!? before a space and something that can begin one, at a Chinese full stop,
+# or at the end of a line: of a list item or table row.
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?])[\"'”’)]*\s+(?=[\"'“‘(]?[A-Z0-9À-Þ€£])|(?<=[。！？])[”’）]*|(?<=\S)\s*\n\s*"
+)
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
 _HAN_PER_WORD = 1.6
 """Han characters that carry as much as one English word, so that one bound serves both."""
@@ -92,39 +99,60 @@ def word_count(text: str) -> int:
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
     """(heading, text) of each passage."""
-    for heading, paragraphs in _sections(text):
-        for merged in _merged(paragraphs):
-            for piece in _cut(merged):
-                yield heading, piece
+    for heading, blocks in sections(text):
+        for piece in _passages(blocks):
+            yield heading, piece
 
 
-def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
-    heading, paragraphs = "", list[str]()
-    for block in re.split(r"\n\s*\n", text.strip()):
-        first, _, rest = block.strip().partition("\n")
-        found = _HEADING.match(first)
-        if found:
-            yield heading, paragraphs
-            heading, paragraphs = found.group(1).strip(), []
-        body = " ".join((rest if found else block).split())
-        if body:
-            paragraphs.append(body)
-    yield heading, paragraphs
-
-
-def _merged(paragraphs: Iterable[str]) -> Iterator[str]:
+def _passages(blocks: Sequence[Block]) -> Iterator[str]:
     held = ""
-    for paragraph in paragraphs:
-        held = f"{held} {paragraph}".strip()
-        if word_count(held) >= MIN_WORDS:
-            yield held
+    for block, following in zip_longest(blocks, blocks[1:]):
+        if block.kind != "text":
+            *before, lead = _lead(held)
+            yield from (piece for text in before for piece in _cut(text))
+            yield from _listed(lead, block)
+            held = ""
+            continue
+        held = f"{held} {block.parts[0]}".strip()
+        leads = following and following.kind != "text" and held[-1] in ":："
+        if word_count(held) >= MIN_WORDS and not leads:
+            yield from _cut(held)
             held = ""
     if held:
-        yield held
+        yield from _cut(held)
+
+
+def _lead(held: str) -> list[str]:
+    """What goes before the lead, if anything, and the lead to a list or table."""
+    if word_count(held) <= LEAD_WORDS:
+        return [held]
+    *before, last = sentences(held)
+    return [joined(before), last] if before else ["", last]
+
+
+def _listed(lead: str, block: Block) -> Iterator[str]:
+    """Rows one by one, items as many as fit in equal parts; the lead over each."""
+    words = [word_count(part) for part in block.parts]
+    bound = max(MAX_WORDS - word_count(lead), MAX_WORDS // 2)
+    target = sum(words) / math.ceil(sum(words) / bound) if sum(words) else 0
+    held, count = list[str](), 0
+    for part, length in zip(block.parts, words, strict=True):
+        if held and (block.kind == "rows" or count >= target or count + length > bound):
+            yield "\n".join([lead, *held] if lead else held)
+            held, count = [], 0
+        if length > bound:
+            yield from _cut(part)
+        else:
+            held.append(part)
+            count += length
+    if held:
+        yield "\n".join([lead, *held] if lead else held)
 
 
 def _cut(paragraph: str) -> Iterator[str]:
     """`paragraph` in parts of about equal length, so that no crumb is left at the end."""
+    if not paragraph:
+        return
     parts = math.ceil(word_count(paragraph) / MAX_WORDS)
     target = word_count(paragraph) / max(parts, 1)
     held, words = list[str](), 0
@@ -146,8 +174,9 @@ def _bounded(sentence: str) -> Iterator[str]:
 
 
 def joined(pieces: list[str]) -> str:
-    """Sentences in a row: Chinese ones touch, others are a space apart."""
+    """Sentences in a row: items on lines of their own, Chinese ones touch, others a space apart."""
     out = pieces[0]
     for piece in pieces[1:]:
-        out += piece if out[-1] in "。！？”’）" else f" {piece}"
+        gap = "\n" if ITEM.match(piece) else "" if out[-1] in "。！？”’）" else " "
+        out += gap + piece
     return out

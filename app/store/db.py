@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import ConfigError, InputError
 from app.core.files import writable
+from app.store.articles import Articles
 from app.store.conversations import Conversations
 from app.store.feedback import FeedbackBook
 from app.store.maintenance import Maintenance
@@ -34,6 +35,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.articles = Articles(self)
         self.conversations = Conversations(self)
         self.feedback = FeedbackBook(self)
         self.orders = Orders(self)

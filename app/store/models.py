@@ -292,9 +292,9 @@ class Article(Base):
 
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
     source: Mapped[str] = mapped_column(Text)
-    """Path of its file within the folder that was ingested."""
+    """Path of its file from the folder that was ingested, whose name is the first part."""
     sha256: Mapped[str] = mapped_column(ID)
-    """Of the file."""
+    """Of the file and of how it was read (app.knowledge.ingest.run)."""
     title: Mapped[str] = mapped_column(Text)
     text: Mapped[str] = mapped_column(Text)
     language: Mapped[str] = mapped_column(String(8))

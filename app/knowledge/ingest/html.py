@@ -1,0 +1,169 @@
+"""HTML: what a visitor of the page would read, by its structure.
+
+beautifulsoup4 (pure Python, kept since 2004) over the standard library's parser: it takes any tag
+soup, runs nothing and fetches nothing. Scripts, styles, comments, forms, navigation and hidden
+elements are not read.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+
+from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, NavigableString, PageElement, Tag
+from bs4.element import CData, PreformattedString
+
+from app.knowledge.ingest.decode import decode
+from app.knowledge.ingest.document import Document, Read, Unreadable, line, named
+from app.knowledge.ingest.outline import Outline
+
+MAX_DEPTH = 200
+"""Elements in elements; a page has a few dozen."""
+_UNREAD = frozenset(
+    "script style template noscript head nav form button select textarea iframe object embed svg "
+    "canvas audio video dialog".split()
+)
+_BLOCKS = frozenset(
+    "address article aside blockquote body center details div dd dl dt fieldset figcaption figure "
+    "footer header hr html li main ol p pre section summary table tbody td tfoot th thead tr ul "
+    "h1 h2 h3 h4 h5 h6".split()
+)
+_HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"])
+_HIDING = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$)"
+    r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|r?em|%)?\s*(?:;|$)",
+    re.IGNORECASE,
+)
+_DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,40})", re.IGNORECASE)
+
+
+def read(data: bytes, name: str) -> Read:
+    """The article of one page: <title> or first heading, <html lang>, canonical address.
+
+    <meta name="visibility" content="agents"> sets who may see it. Raises Unreadable.
+    """
+    declared = _DECLARED.search(data[:4096])
+    text, notes = decode(data, declared.group(1).decode() if declared else None)
+    soup = _soup(text)
+    outline = Outline()
+    walk(soup.body or soup, outline)
+    title = line(soup.title.get_text()) if soup.title else ""
+    found = Document(outline.text(), outline.first_heading or title or name)
+    document, more = named(found, _fields(soup))
+    return Read([document], [*notes, *more])
+
+
+def text_of(markup: str) -> str:
+    """The visible text of a piece of HTML, on one line."""
+    return line(_inline(_soup(markup)))
+
+
+def into(markup: str, outline: Outline) -> None:
+    """Write a piece of HTML into `outline`."""
+    walk(_soup(markup), outline)
+
+
+def walk(element: Tag, outline: Outline, depth: int = 0) -> None:
+    """Write what `element` holds: blocks as blocks, runs of text between them as paragraphs."""
+    if depth > MAX_DEPTH:
+        raise Unreadable(f"has elements nested deeper than {MAX_DEPTH}", "flatten the page")
+    run = list[PageElement]()
+    for child in element.children:
+        if isinstance(child, Tag) and _unread(child):
+            continue
+        if isinstance(child, Tag) and (child.name in _BLOCKS or child.find(_BLOCKS) is not None):
+            outline.paragraph("".join(map(_inline, run)))
+            run = []
+            _block(child, outline, depth + 1)
+        else:
+            run.append(child)
+    outline.paragraph("".join(map(_inline, run)))
+
+
+def _block(element: Tag, outline: Outline, depth: int) -> None:
+    if element.name in _HEADINGS:
+        outline.heading(_inline(element))
+    elif element.name in ("ul", "ol"):
+        _list(element, outline, depth)
+        outline.end_list()
+    elif element.name == "table":
+        outline.table([[_inline(cell) for cell in row.find_all(["th", "td"])]
+                       for row in element.find_all("tr") if not _hidden_within(row, element)])  # fmt: skip
+    else:
+        walk(element, outline, depth)
+
+
+def _list(element: Tag, outline: Outline, depth: int) -> None:
+    """Items; a list within an item gives its items after it."""
+    if depth > MAX_DEPTH:
+        raise Unreadable(f"has lists nested deeper than {MAX_DEPTH}", "flatten the page")
+    number = 0
+    for item in element.find_all("li", recursive=False):
+        if _unread(item):
+            continue
+        number += 1
+        inner = [c for c in item.find_all(["ul", "ol"]) if c.find_parent("li") is item]
+        outline.item(_inline(item, but=inner), number if element.name == "ol" else None)
+        for nested in inner:
+            if not _hidden_within(nested, item):
+                _list(nested, outline, depth + 1)
+
+
+def _inline(element: PageElement, but: list[Tag] | None = None) -> str:
+    return "".join(_pieces(element, but or []))
+
+
+def _pieces(element: PageElement, but: list[Tag]) -> Iterator[str]:
+    """Visible text below `element`, without recursion: pages nest as deep as they like."""
+    stack: list[PageElement | str] = [element]
+    while stack:
+        at = stack.pop()
+        if isinstance(at, str) and not isinstance(at, NavigableString):
+            yield at
+        elif isinstance(at, NavigableString):
+            if not isinstance(at, PreformattedString) or isinstance(at, CData):
+                yield str(at)
+        elif isinstance(at, Tag) and not _unread(at) and not any(at is tag for tag in but):
+            apart = at.name in _BLOCKS or at.name == "br"
+            alt = [str(at.get("alt") or "")] if at.name == "img" else []
+            inside = [*([" "] if apart else []), *alt, *at.children, *([" "] if apart else [])]
+            stack.extend(reversed(inside))
+
+
+def _unread(tag: Tag) -> bool:
+    return (
+        tag.name in _UNREAD
+        or tag.has_attr("hidden")
+        or str(tag.get("aria-hidden", "")).lower() == "true"
+        or bool(_HIDING.search(str(tag.get("style", ""))))
+    )
+
+
+def _hidden_within(tag: Tag, outer: Tag) -> bool:
+    """Whether `tag`, or what it lies in below `outer`, is not read."""
+    at: Tag | None = tag
+    while at is not None and at is not outer:
+        if _unread(at):
+            return True
+        at = at.parent
+    return False
+
+
+def _fields(soup: BeautifulSoup) -> dict[str, str]:
+    """What the page says of itself, by the names of Markdown's front matter."""
+    metas = {str(m.get("name", "")).lower(): str(m.get("content", "")) for m in soup.find_all("meta")}
+    canonical = soup.find("link", rel="canonical")
+    html = soup.find("html")
+    fields = {
+        "visibility": metas.get("visibility", ""),
+        "url": str(canonical.get("href", "")) if isinstance(canonical, Tag) else "",
+    }
+    lang = str(html.get("lang", ""))[:2].lower() if isinstance(html, Tag) else ""
+    return fields | ({"lang": lang} if lang in ("en", "zh") else {})
+
+
+def _soup(markup: str) -> BeautifulSoup:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
+        return BeautifulSoup(markup, "html.parser")

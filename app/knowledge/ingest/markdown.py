@@ -1,0 +1,144 @@
+"""Markdown with YAML front matter (title, lang, visibility, url), read by markdown-it-py.
+
+markdown-it-py is CommonMark with tables, pure Python, of the Executable Books project; rich needs
+it already. Markup is taken away, structure stays; HTML in it is read as HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from app.knowledge.ingest import html
+from app.knowledge.ingest.decode import decode
+from app.knowledge.ingest.document import Document, Read, Unreadable, named
+from app.knowledge.ingest.outline import Outline
+
+MAX_FRONT = 16_000
+"""Characters of front matter."""
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
+_PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table")
+_INLINE_HTML = re.compile(r"[&<>]")
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def read(data: bytes, name: str) -> Read:
+    """The article of one file; its title is the front matter's, else the first heading, else
+    `name`. Raises Unreadable."""
+    text, notes = decode(data)
+    fields, body = front_matter(text.replace("\r\n", "\n").replace("\r", "\n"))
+    outline = Outline()
+    write(body, outline)
+    document, more = named(Document(outline.text(), outline.first_heading or name), fields)
+    if document.title != outline.first_heading and outline.first_heading:
+        document = document._replace(text=f"## {outline.first_heading}\n\n{document.text}")
+    return Read([document], [*notes, *more])
+
+
+def front_matter(text: str) -> tuple[dict[str, str], str]:
+    """The fields that are plain words, and the text below. Raises Unreadable where it is no YAML:
+    what it says of visibility must not be lost."""
+    text = text.lstrip("\ufeff")
+    found = _FRONT.match(text)
+    if not found:
+        return {}, text
+    if len(found.group(1)) > MAX_FRONT:
+        raise Unreadable(f"has front matter of more than {MAX_FRONT:,} characters", "shorten it")
+    try:
+        # BaseLoader: words stay words (no dates, no booleans), nothing is made but lists and maps.
+        tree = yaml.load(found.group(1), yaml.BaseLoader)  # noqa: S506
+    except (yaml.YAMLError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        at = f" (line {where.line + 2})" if where else ""
+        raise Unreadable(f"has front matter that is no YAML{at}", "write `key: value` lines") from None
+    fields = tree if isinstance(tree, dict) else {}
+    told = {str(key).lower(): value for key, value in fields.items() if isinstance(value, str)}
+    return told, text[found.end() :]
+
+
+def write(body: str, outline: Outline) -> None:
+    """Write Markdown into `outline`."""
+    tokens = _PARSER.parse(body)
+    _Writer(outline).write(tokens)
+
+
+class _Writer:
+    """Goes along the tokens; knows the item under way."""
+
+    def __init__(self, outline: Outline) -> None:
+        self._outline = outline
+        self._item: list[str] | None = None
+        self._number: int | None = None
+
+    def write(self, tokens: Sequence[Token]) -> None:
+        walk = iter(tokens)
+        for token in walk:
+            kind = token.type
+            if kind == "heading_open":
+                self._outline.heading(_inline(next(walk)))
+            elif kind == "table_open":
+                self._outline.table(_rows(walk))
+            elif kind == "inline":
+                self._paragraph(_inline(token))
+            elif kind in ("fence", "code_block"):
+                self._paragraph(token.content)
+            elif kind == "html_block":
+                self._end_item()
+                html.into(token.content, self._outline)
+            else:
+                self._list(token)
+
+    def _paragraph(self, text: str) -> None:
+        if self._item is None:
+            self._outline.paragraph(text)
+        else:
+            self._item.append(text)
+
+    def _list(self, token: Token) -> None:
+        if token.type == "list_item_open":
+            self._end_item()
+            self._item, self._number = [], int(token.info) if token.info.isdigit() else None
+        elif token.type.endswith("list_open") or token.type == "list_item_close":
+            self._end_item()
+        elif token.type.endswith("list_close") and not token.level:
+            self._outline.end_list()
+
+    def _end_item(self) -> None:
+        if self._item:
+            self._outline.item(" ".join(self._item), self._number)
+        self._item = None
+
+
+def _rows(walk: Iterator[Token]) -> list[list[str]]:
+    rows = list[list[str]]()
+    for token in walk:
+        if token.type == "table_close":
+            break
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            rows[-1].append(_inline(token))
+    return rows
+
+
+def _inline(token: Token) -> str:
+    """The words of a line of Markdown, without markup."""
+    children = token.children or []
+    tagged = any(child.type == "html_inline" for child in children)
+    words = "".join(_word(child, tagged) for child in children)
+    return html.text_of(words) if tagged else words
+
+
+def _word(token: Token, escaped: bool) -> str:
+    if token.type in ("softbreak", "hardbreak"):
+        return " "
+    if token.type == "html_inline":
+        return token.content
+    shown = token.content if token.type in ("text", "code_inline", "image") else ""
+    return _INLINE_HTML.sub(lambda found: _ESCAPES[found.group()], shown) if escaped else shown
+
+
