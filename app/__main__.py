@@ -63,9 +63,7 @@ def ingest(
     from app.knowledge.ingest.command import run
 
     with _store(settings) as store:
-        run(
-            store, folder, visibility=visibility, dry_run=dry_run, removing=remove, as_json=as_json
-        )
+        run(store, folder, visibility=visibility, dry_run=dry_run, removing=remove, as_json=as_json)
 
 
 @db.command()

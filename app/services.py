@@ -63,7 +63,8 @@ class Services:
         self.metrics = Metrics()
         self._quota = Quota(settings.messages_per_minute)
         self._slots = {
-            name: Slot(name, *loader) for name, loader in (load or loaders(settings)).items()
+            name: Slot(name, *loader)
+            for name, loader in (load or loaders(settings, self.store)).items()
         }
         self._watcher = Watcher(self._slots.values(), self.sweep)
         self._turns = Turns(self.store, settings, self._quota, self.metrics)

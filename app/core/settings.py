@@ -48,6 +48,8 @@ class Settings(Strict):
     """Wall clock for one answer; what was said until then is kept."""
     runs_dir: str = "runs"
     """Folder of runs whose reports admins see, from the root of the checkout where relative."""
+    keep_demo_articles: bool = False
+    """Answer from the demo shop's articles too when others were ingested."""
     threads: int | None = Field(None, ge=1)
     """Processor threads of the model; none leaves it to torch."""
 

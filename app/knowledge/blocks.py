@@ -1,11 +1,11 @@
 """The structure of an article's text, a small Markdown: what split.py cuts along.
 
-    ## Heading              stands over all blocks until the next
-    A paragraph.            its lines are joined
-    - item                  also *, • and 1. ; other lines go on with the item before them
-    | Country | Costs |     a table, as in GitHub's Markdown: the first line names the columns
-    | --- | --- |
-    | Norway | €9.50 |
+## Heading              stands over all blocks until the next
+A paragraph.            its lines are joined
+- item                  also *, • and 1. ; other lines go on with the item before them
+| Country | Costs |     a table, as in GitHub's Markdown: the first line names the columns
+| --- | --- |
+| Norway | €9.50 |
 """
 
 from __future__ import annotations

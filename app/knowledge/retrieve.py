@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -26,6 +26,9 @@ from app.knowledge.split import Section, split
 from app.models.encoder import Array, TextEncoder
 
 Mode = Literal["bm25", "dense", "hybrid"]
+Audience = Literal["public", "agents"]
+_SEES: dict[Audience, tuple[str, ...]] = {"public": ("public",), "agents": ("public", "agents")}
+"""Visibilities that an audience may see; an unknown one is seen by nobody."""
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -44,12 +47,21 @@ class RetrievalConfig:
 
 
 class Knowledge:
-    """Public articles, searchable; made by `Knowledge.build`. Safe to use from several threads."""
+    """Articles, searchable; made by `Knowledge.build`. Safe to use from several threads.
+
+    Each audience has indexes of its own: what it may not see is not in them, so it is neither found
+    nor counted. Whoever does not name an audience searches what is public.
+    """
 
     def __init__(
-        self, shelves: Mapping[str, Shelf], config: RetrievalConfig, confidence: Confidence
+        self,
+        shelves: Mapping[Audience, Mapping[str, Shelf]],
+        encoder: TextEncoder,
+        config: RetrievalConfig,
+        confidence: Confidence,
     ) -> None:
         self._shelves = dict(shelves)
+        self._encoder = encoder
         self._confidence = confidence
         self.config = config
 
@@ -62,19 +74,24 @@ class Knowledge:
     ) -> Knowledge:
         """Index docs {id, text, title?, lang?, visibility?, url?}; vectors come from the cache.
 
-        Articles whose visibility is not "public" are left out before anything is indexed. Raises
-        InputError where no public article is left.
+        Raises InputError where there is no text that anybody may see.
         """
-        by_language: dict[str, list[Section]] = defaultdict(list)
-        for doc in docs:
-            if (doc.get("visibility") or "public") == "public":
-                for section in split(doc):
-                    by_language[section.passage.lang].append(section)
-        if not by_language:
-            raise InputError("no public article with text: expected docs {id, text, visibility?}")
         encode = lru_cache(maxsize=1024)(lambda text: encoder.encode([text])[0])
-        shelves = {lang: Shelf(s, encoder, encode) for lang, s in by_language.items()}
-        return cls(shelves, config, load())
+        found = [(doc.get("visibility") or "public", s) for doc in docs for s in split(doc)]
+        shelves: dict[Audience, Mapping[str, Shelf]] = {}
+        for audience, seen in _SEES.items():
+            if audience == "public" or any(visibility == audience for visibility, _ in found):
+                sections = [section for visibility, section in found if visibility in seen]
+                shelves[audience] = _by_language(sections, encoder, encode)
+            else:
+                shelves[audience] = shelves["public"]
+        if not any(shelf.passages for shelf in shelves["agents"].values()):
+            raise InputError("no public article with text: expected docs {id, text, visibility?}")
+        return cls(shelves, encoder, config, load())
+
+    def over(self, docs: Iterable[Mapping[str, Any]]) -> Knowledge:
+        """The same over other articles; texts that are in the cache are not embedded again."""
+        return Knowledge.build(docs, self._encoder, self.config)
 
     def search(
         self,
@@ -83,6 +100,7 @@ class Knowledge:
         history: Sequence[Message] = (),
         k: int = 5,
         mode: Mode = "hybrid",
+        audience: Audience = "public",
     ) -> list[Passage]:
         """At most `k` passages, best first; several may come from one article.
 
@@ -91,20 +109,25 @@ class Knowledge:
         """
         if not _WORD.search(question):
             return []
-        ranked = self.rank(question, history, mode)
+        ranked = self.rank(question, history, mode, audience)
         best = np.argsort(-ranked.fused, kind="stable")[:k]
         return [ranked.passage(row) for row in best]
 
     def confidence(
-        self, question: str, passages: Sequence[Passage], *, history: Sequence[Message] = ()
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        history: Sequence[Message] = (),
+        audience: Audience = "public",
     ) -> float:
         """0..1: how likely the best of `passages`, as search returned them, answers `question`.
 
-        0.0 without passages. For follow-ups, give the history that was given to search.
+        0.0 without passages. Give the history and audience that were given to search.
         """
         if not passages:
             return 0.0
-        ranking = self.rank(question, history)
+        ranking = self.rank(question, history, audience=audience)
         found = features(ranking, ranking.shelf.rows[passages[0].id])
         return self._confidence(found, detect(question))
 
@@ -114,10 +137,14 @@ class Knowledge:
         return self._confidence.threshold
 
     def rank(
-        self, question: str, history: Sequence[Message] = (), mode: Mode = "hybrid"
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        mode: Mode = "hybrid",
+        audience: Audience = "public",
     ) -> Ranking:
         """All passages in the question's language scored, for each part of the question."""
-        shelf, language = self._shelf(question), detect(question)
+        shelf, language = self._shelf(question, audience), detect(question)
         halves = self._scores(shelf, followup.whole(question, history))
         fused = [self._fuse(halves, language, mode)]
         asked = [] if history else parts(question)
@@ -127,9 +154,10 @@ class Knowledge:
             fused = [share * part + (1 - share) * fused[0] for part in alone]
         return Ranking(shelf, halves, tuple(fused))
 
-    def _shelf(self, question: str) -> Shelf:
+    def _shelf(self, question: str, audience: Audience) -> Shelf:
         """The passages in the question's language, else those in the other."""
-        return self._shelves.get(detect(question)) or next(iter(self._shelves.values()))
+        shelves = self._shelves[audience]
+        return shelves.get(detect(question)) or next(iter(shelves.values()))
 
     def _scores(self, shelf: Shelf, text: str) -> Scores:
         return shelf.scores(normalise(text), self.config.title_weight)
@@ -141,3 +169,13 @@ class Knowledge:
         weight = np.float32({"bm25": 1.0, "dense": 0.0, "hybrid": share}[mode])
         fused: Array = weight * scores.bm25 + (1 - weight) * scores.dense
         return fused
+
+
+def _by_language(
+    sections: Iterable[Section], encoder: TextEncoder, encode: Callable[[str], Array]
+) -> dict[str, Shelf]:
+    """A shelf for each language; an empty one where there is nothing."""
+    found: dict[str, list[Section]] = defaultdict(list)
+    for section in sections:
+        found[section.passage.lang].append(section)
+    return {lang: Shelf(s, encoder, encode) for lang, s in (found or {"en": []}).items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from app.core import prompt, release, textprep
 from app.core.data import corpus, interactions
@@ -18,10 +19,16 @@ from app.core.settings import Settings
 from app.models import references
 from app.models.base import Options
 from app.models.weights import Weights
-from app.serving.loading import Loaded
+from app.serving.loading import Loaded, Renewal
 
-Loaders = dict[str, tuple[Callable[[], Loaded], Path | None]]
-"""By feature: what loads it, and the release folder to watch (or none)."""
+if TYPE_CHECKING:
+    from app.store.db import Store
+
+Loaders = dict[
+    str,
+    tuple[Callable[[], Loaded], Path | None] | tuple[Callable[[], Loaded], Path | None, Renewal],
+]
+"""By feature: what loads it, the release folder to watch (or none), and how it follows its data."""
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 RECOMMENDER, RECOMMEND_VERSION = "hybrid", "recommend/1"
@@ -29,19 +36,34 @@ SCRIPTED = "scripted"
 ARTICLES, ORDERS = "demo:support", "demo:orders"
 
 
-def loaders(settings: Settings) -> Loaders:
-    """What the settings ask for: the released systems, or with `--model scripted` no weights."""
+def loaders(settings: Settings, store: Store | None = None) -> Loaders:
+    """What the settings ask for: the released systems, or with `--model scripted` no weights.
+
+    The chat rests on the articles that were ingested into `store`; without any, or without a store,
+    on those of the demo shop.
+    """
+    docs = partial(articles, settings, store)
+    support = partial(_support, settings, docs)
+    renewal = Renewal(store.articles.revision if store else str, lambda chat: chat.over(docs()))
     if settings.model == SCRIPTED:
         return {
-            "support": (partial(_support, settings), None),
+            "support": (support, None, renewal),
             "sentiment": (_scripted_sentiment, None),
             "recommend": (_scripted_shop, None),
         }
     return {
-        "support": (partial(_support, settings), release_dir() / "support"),
+        "support": (support, release_dir() / "support", renewal),
         "sentiment": (_sentiment, release_dir() / "sentiment"),
         "recommend": (_shop, release_dir() / "recommend"),
     }
+
+
+def articles(settings: Settings, store: Store | None) -> list[dict[str, Any]]:
+    """The ingested articles alone; the demo shop's while there are none or where it is kept."""
+    ingested = store.articles.docs() if store else []
+    if ingested and not settings.keep_demo_articles:
+        return ingested
+    return [*corpus(ARTICLES).docs, *ingested]
 
 
 def verify(settings: Settings) -> dict[str, str]:
@@ -80,12 +102,12 @@ def _recommended() -> Release | None:
     return release.read(folder) if (folder / "release.json").is_file() else None
 
 
-def _support(settings: Settings) -> Loaded:
+def _support(settings: Settings, docs: Callable[[], list[dict[str, Any]]]) -> Loaded:
     from app.support.chat import SupportChat
 
     options = Options(max_new_tokens=settings.max_new_tokens, deadline_s=settings.deadline_s)
     chat = SupportChat.load(
-        release_dir() / "support", corpus(ARTICLES).docs,
+        release_dir() / "support", docs(),
         model_override=settings.model, options=options,
     )  # fmt: skip
     return Loaded(chat, chat.release_id)

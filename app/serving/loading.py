@@ -30,6 +30,15 @@ class Loaded(NamedTuple):
     release: str
 
 
+class Renewal(NamedTuple):
+    """How a feature follows data that changes more often than its release."""
+
+    revision: Callable[[], str]
+    """Another text whenever the data is other; asked before every turn, so it is quick."""
+    renew: Callable[[Any], Any]
+    """What is served over the data as it is now, made from what is served; nothing is reloaded."""
+
+
 class Readiness(NamedTuple):
     """What /readyz says."""
 
@@ -45,18 +54,33 @@ class Readiness(NamedTuple):
 
 
 class Slot:
-    """One feature: `load` makes it, `folder` is the release folder to watch (or none)."""
+    """One feature: `load` makes it, `folder` is the release folder to watch (or none).
 
-    def __init__(self, name: str, load: Callable[[], Loaded], folder: Path | None) -> None:
+    With a `renewal`, whoever asks after its data changed gets it over the new data: a turn that
+    begins when an article was taken out waits until no index holds it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], Loaded],
+        folder: Path | None,
+        renewal: Renewal | None = None,
+    ) -> None:
         self.name = name
         self._load = load
         self._folder = folder
+        self._renewal = renewal
+        self._revision = ""
+        self._one_at_a_time = threading.Lock()
         self._loaded: Loaded | None = None
         self._error: AppError | None = None
         self._stamp: object = None
 
     def current(self) -> Any:
         """The feature now served. Raises NotReady while loading, or why it could not be loaded."""
+        if self._loaded is not None and self._revised() != self._revision:
+            self.refresh()
         loaded = self._loaded
         if loaded is not None:
             return loaded.value
@@ -75,22 +99,42 @@ class Slot:
         return state | ({"error": error.message} if error else {})
 
     def refresh(self) -> bool:
-        """Load if never done or if the release folder changed since; returns whether it tried."""
-        stamp = self._look()
-        if stamp == self._stamp and (self._loaded or self._error):
-            return False
-        self._stamp = stamp
+        """Load if never done or if the release folder changed since, renew where only the data
+        did; returns whether it tried."""
+        with self._one_at_a_time:
+            stamp, revision = self._look(), self._revised()
+            same = stamp == self._stamp and bool(self._loaded or self._error)
+            if same and revision == self._revision:
+                return False
+            self._stamp, self._revision = stamp, revision
+            self._swap(self._renewed if same and self._loaded else self._load)
+            return True
+
+    def _swap(self, load: Callable[[], Loaded]) -> None:
         began = time.monotonic()
         try:
-            loaded = self._load()
+            loaded = load()
         except Exception as error:  # any fault of a new release must leave the old one serving
             self._error = _shown(self.name, error)
             log.error("load_failed", feature=self.name, exc_info=error)
-            return True
+            return
         self._loaded, self._error = loaded, None
         seconds = round(time.monotonic() - began, 2)
         log.info("loaded", feature=self.name, release=loaded.release, seconds=seconds)
-        return True
+
+    def _renewed(self) -> Loaded:
+        assert self._renewal is not None
+        assert self._loaded is not None
+        return self._loaded._replace(value=self._renewal.renew(self._loaded.value))
+
+    def _revised(self) -> str:
+        """The data's revision; the one at hand while it cannot be asked: the turn itself will say
+        that the database is lost."""
+        try:
+            return self._renewal.revision() if self._renewal else ""
+        except Exception as error:
+            log.error("revision_unknown", feature=self.name, exc_info=error)
+            return self._revision
 
     def _look(self) -> object:
         """Names, sizes and times of the release's files: all of them, so that a promote that was

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,6 +97,12 @@ class SupportChat:
             system, docs, adapter=adapter, model=model, encoder=encoder,
             prompt_version=prompt_version, threshold=threshold, options=options,
         )  # fmt: skip
+
+    def over(self, docs: Sequence[Mapping[str, Any]]) -> SupportChat:
+        """The same system over other articles; turns under way end on those they began with."""
+        chat = copy(self)
+        chat.knowledge = self.knowledge.over(docs)
+        return chat
 
     def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """A turn run to its end."""

@@ -1,4 +1,4 @@
-"""The files of a folder, and their bytes: bounded, never through a link, never out of the folder."""
+"""The files of a folder and their bytes: bounded, through no link, never out of the folder."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def walk(folder: Path) -> Iterator[File]:
     if not folder.is_dir():
         found = "a file" if folder.is_file() else "nothing"
         raise InputError(f"{folder}: expected a folder of help articles, found {found} there")
-    count = 0
-    for path in _paths(folder):
-        count += 1
+    for count, path in enumerate(_paths(folder), 1):
         if count > MAX_FILES:
             raise InputError(
                 f"{folder} holds more than {MAX_FILES:,} files: ingest its folders one by one"
@@ -60,7 +58,9 @@ def content(path: Path) -> bytes:
                 raise _too_large(found.st_size)
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Unreadable(f"cannot be opened ({error.strerror})", "give this user the right") from error
+        raise Unreadable(
+            f"cannot be opened ({error.strerror})", "give this user the right"
+        ) from error
     if len(data) > MAX_BYTES:
         raise _too_large(len(data))
     if not data.strip():

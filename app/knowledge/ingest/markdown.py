@@ -13,7 +13,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.knowledge.ingest import html
+from app.knowledge.ingest import webpage
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import Document, Read, Unreadable, named
 from app.knowledge.ingest.outline import Outline
@@ -50,11 +50,13 @@ def front_matter(text: str) -> tuple[dict[str, str], str]:
         raise Unreadable(f"has front matter of more than {MAX_FRONT:,} characters", "shorten it")
     try:
         # BaseLoader: words stay words (no dates, no booleans), nothing is made but lists and maps.
-        tree = yaml.load(found.group(1), yaml.BaseLoader)  # noqa: S506
+        tree = yaml.load(found.group(1), yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         at = f" (line {where.line + 2})" if where else ""
-        raise Unreadable(f"has front matter that is no YAML{at}", "write `key: value` lines") from None
+        raise Unreadable(
+            f"has front matter that is no YAML{at}", "write `key: value` lines"
+        ) from None
     fields = tree if isinstance(tree, dict) else {}
     told = {str(key).lower(): value for key, value in fields.items() if isinstance(value, str)}
     return told, text[found.end() :]
@@ -88,7 +90,7 @@ class _Writer:
                 self._paragraph(token.content)
             elif kind == "html_block":
                 self._end_item()
-                html.into(token.content, self._outline)
+                webpage.into(token.content, self._outline)
             else:
                 self._list(token)
 
@@ -130,7 +132,7 @@ def _inline(token: Token) -> str:
     children = token.children or []
     tagged = any(child.type == "html_inline" for child in children)
     words = "".join(_word(child, tagged) for child in children)
-    return html.text_of(words) if tagged else words
+    return webpage.text_of(words) if tagged else words
 
 
 def _word(token: Token, escaped: bool) -> str:
@@ -140,5 +142,3 @@ def _word(token: Token, escaped: bool) -> str:
         return token.content
     shown = token.content if token.type in ("text", "code_inline", "image") else ""
     return _INLINE_HTML.sub(lambda found: _ESCAPES[found.group()], shown) if escaped else shown
-
-

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.core.errors import InputError
 from app.core.files import sha256_text
 from app.core.records import Row, csv_rows, pick
-from app.knowledge.ingest import html, markdown
+from app.knowledge.ingest import markdown, webpage
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import (
     MAX_TITLE,
@@ -29,7 +29,7 @@ NAMES = {
     "url": ("url", "link", "链接"),
 }
 """What a column may be called, whatever its case."""
-_FIELDS = {field: "optional" for field in NAMES} | {"question": "required", "answer": "required"}
+_FIELDS = dict.fromkeys(NAMES, "optional") | {"question": "required", "answer": "required"}
 _REMEDY = "Call one column `question` and one `answer`"
 _TAG = re.compile(r"</?(?:p|br|div|ul|ol|li|a|b|strong|em|table|span)\b[^>]*>", re.IGNORECASE)
 MAX_ROWS = 50_000
@@ -83,7 +83,7 @@ def _picked(rows: list[Row]) -> list[Row]:
 def _answer(cell: str) -> str:
     """The cell as an outline: help desks export answers as HTML, people write Markdown."""
     outline = Outline()
-    (html.into if _TAG.search(cell) else markdown.write)(cell, outline)
+    (webpage.into if _TAG.search(cell) else markdown.write)(cell, outline)
     body = outline.text()
     lead = outline.first_heading
     return f"## {lead}\n\n{body}" if lead and body else body or lead
@@ -97,4 +97,8 @@ def _delimiter(text: str) -> str:
 
 
 def _fault(name: str, fault: str) -> Note:
+    if "unexpected end of data" in fault:
+        line_number = fault.removeprefix(f"{name}:").partition(":")[0]
+        reason = f"a quote opened after line {line_number} is never closed: all below is left out"
+        return Note(reason, "close it, and double a quote within a cell")
     return Note(f"line {fault.removeprefix(f'{name}:')}; it is left out", "mend that row")

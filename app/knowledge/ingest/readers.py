@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from app.core.errors import nearest
-from app.knowledge.ingest import html, markdown, questions
+from app.knowledge.ingest import markdown, questions, webpage
 from app.knowledge.ingest.document import Read, Unreadable
 
 VERSION = 1
@@ -17,8 +17,8 @@ READERS: dict[str, Reader] = {
     ".md": markdown.read,
     ".markdown": markdown.read,
     ".txt": markdown.read,
-    ".html": html.read,
-    ".htm": html.read,
+    ".html": webpage.read,
+    ".htm": webpage.read,
     ".csv": questions.read,
 }
 """By ending, in lower case."""

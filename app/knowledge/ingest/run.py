@@ -43,8 +43,8 @@ def ingest(
     visibility: str = "public",
     dry_run: bool = False,
     read: Reading = read_here,
-    prepare: Prepare = lambda docs: None,
-    progress: Progress = lambda done, total, name: None,
+    prepare: Prepare | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Make the store's articles of `folder` what its files say; returns what was done.
 
@@ -58,15 +58,16 @@ def ingest(
     run = _Run(collection(folder), visibility, read)
     run.before = articles.sources(f"{run.name}/")
     found = list(files.walk(folder))
-    for done, file in enumerate(found):
-        progress(done, len(found), file.name)
+    for done, file in enumerate(found, 1):
         run.take(file)
-    progress(len(found), len(found), "")
+        if progress:
+            progress(done, len(found), file.name)
     report = run.report(dry_run)
     if not report.read:
         raise InputError(_nothing(folder, report, run.before))
     if not dry_run and (run.put or run.gone or run.hidden):
-        prepare([_doc(values) for rows in run.put.values() for values in rows])
+        if prepare:
+            prepare([_doc(values) for rows in run.put.values() for values in rows])
         articles.replace(run.put, run.gone, run.hidden)
     return report
 

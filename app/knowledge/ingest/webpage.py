@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, NavigableString, PageElement, Tag
 from bs4.element import CData, PreformattedString
@@ -21,21 +22,45 @@ from app.knowledge.ingest.outline import Outline
 MAX_DEPTH = 200
 """Elements in elements; a page has a few dozen."""
 _UNREAD = frozenset(
-    "script style template noscript head nav form button select textarea iframe object embed svg "
-    "canvas audio video dialog".split()
+    """audio button canvas dialog embed form head iframe nav noscript object script select style svg
+    template textarea title video""".split()  # noqa: SIM905 (a list a reader can scroll)
 )
 _BLOCKS = frozenset(
-    "address article aside blockquote body center details div dd dl dt fieldset figcaption figure "
-    "footer header hr html li main ol p pre section summary table tbody td tfoot th thead tr ul "
-    "h1 h2 h3 h4 h5 h6".split()
+    """address article aside blockquote body center dd details div dl dt fieldset figcaption figure
+    footer h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section summary table tbody td tfoot th
+    thead tr ul""".split()  # noqa: SIM905
 )
 _HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"])
+_ENDS = {
+    "li": ({"li"}, {"ul", "ol"}),
+    "dt": ({"dt", "dd"}, {"dl"}),
+    "dd": ({"dt", "dd"}, {"dl"}),
+    "tr": ({"tr"}, {"table"}),
+    "td": ({"td", "th"}, {"tr", "table"}),
+    "th": ({"td", "th"}, {"tr", "table"}),
+    **dict.fromkeys(_BLOCKS - {"li", "dt", "dd", "tr", "td", "th"}, ({"p"}, {"td", "th", "li"})),
+}
+"""What a start tag ends, HTML's optional end tags, and what it does not reach beyond."""
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$)"
     r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|r?em|%)?\s*(?:;|$)",
     re.IGNORECASE,
 )
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,40})", re.IGNORECASE)
+
+
+class _Soup(BeautifulSoup):
+    """Ends what HTML lets a writer leave open, which the standard library's parser does not."""
+
+    def handle_starttag(self, name: str, *rest: Any, **more: Any) -> Tag | None:
+        """Called by the parser."""
+        ended, bounds = _ENDS.get(name, (set[str](), set[str]()))
+        at: Tag | None = self.currentTag if ended else None
+        while at is not None and at.name not in bounds and at.name not in ended:
+            at = at.parent
+        if at is not None and at.name in ended:
+            self.handle_endtag(at.name)
+        return super().handle_starttag(name, *rest, **more)
 
 
 def read(data: bytes, name: str) -> Read:
@@ -88,8 +113,8 @@ def _block(element: Tag, outline: Outline, depth: int) -> None:
         _list(element, outline, depth)
         outline.end_list()
     elif element.name == "table":
-        outline.table([[_inline(cell) for cell in row.find_all(["th", "td"])]
-                       for row in element.find_all("tr") if not _hidden_within(row, element)])  # fmt: skip
+        rows = [row for row in element.find_all("tr") if not _hidden_within(row, element)]
+        outline.table([[_inline(cell) for cell in row.find_all(["th", "td"])] for row in rows])
     else:
         walk(element, outline, depth)
 
@@ -152,7 +177,9 @@ def _hidden_within(tag: Tag, outer: Tag) -> bool:
 
 def _fields(soup: BeautifulSoup) -> dict[str, str]:
     """What the page says of itself, by the names of Markdown's front matter."""
-    metas = {str(m.get("name", "")).lower(): str(m.get("content", "")) for m in soup.find_all("meta")}
+    metas = {
+        str(m.get("name", "")).lower(): str(m.get("content", "")) for m in soup.find_all("meta")
+    }
     canonical = soup.find("link", rel="canonical")
     html = soup.find("html")
     fields = {
@@ -166,4 +193,4 @@ def _fields(soup: BeautifulSoup) -> dict[str, str]:
 def _soup(markup: str) -> BeautifulSoup:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
-        return BeautifulSoup(markup, "html.parser")
+        return _Soup(markup, "html.parser")
