@@ -21,7 +21,8 @@ RUNTIME = (
     "fastapi", "uvicorn", "swagger-ui-bundle", "itsdangerous", "limits", "prometheus_client",
     "structlog", "pydantic", "PyYAML", "typer", "SQLAlchemy", "alembic", "bm25s", "numpy", "scipy",
     "presidio_analyzer", "phonenumbers", "psutil", "pwdlib", "argon2-cffi", "python-multipart",
-    "httpx",
+    "httpx", "markdown-it-py", "beautifulsoup4", "pypdf", "defusedxml", "charset-normalizer",
+    "rich",
 )  # fmt: skip
 # The Space's torch build may bring libraries of its own (CUDA); they are torch's business.
 _OF_TORCH = re.compile(r"^(nvidia-|cuda-|triton$)")

@@ -89,7 +89,7 @@ class Shop:
         self._open: list[Services] = []
         weakref.finalize(self, _clear, self._open, root)
         with _quiet():
-            self._loaded = {name: loader() for name, (loader, _) in load.items()}
+            self._loaded = {name: loader[0]() for name, loader in load.items()}
             self.restart()
 
     @property

@@ -82,7 +82,7 @@ def test_wrong_flags_are_status_2(capsys: pytest.CaptureFixture[str], arguments:
 
 
 def test_the_database_goes_down_only_when_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "database at schema 0002" in run(capsys, "db", "upgrade")[1]
+    assert "database at schema 0003" in run(capsys, "db", "upgrade")[1]
     status, _, err = run(capsys, "db", "downgrade", "base")
     assert status == 2
     assert "say --yes" in err
