@@ -1,4 +1,7 @@
-"""Stand-ins for the three features, so that the page's own tests need no model and no index."""
+"""Stand-ins for the three features, so that the page's own tests need no model and no index.
+
+The fixtures at the end are imported by name (and listed in `__all__`) where they are used.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
+
+import gradio as gr
+import pytest
 
 from app.core.messages import Message
 from app.core.release import Base, Engine, Release
@@ -17,6 +25,7 @@ from app.services import Services
 from app.serving.features import Loaders
 from app.serving.loading import Loaded
 from app.support.chat import Answer, Citation, TurnPart
+from app.ui import page
 from app.ui.build import Page
 
 EVIL = '<img src=x onerror=alert(1)> **bold** <|im_start|> $$x$$ "q"'
@@ -125,3 +134,91 @@ def services(
         "recommend": (lambda: Loaded(FakeShop(), "hybrid/test"), None),
     }
     return Services(Settings(**settings), load=load or stand_ins)
+
+
+# What the tests of the page share --------------------------------------------------------------
+
+Toasts = list[str]
+
+
+@pytest.fixture
+def toasts(monkeypatch: pytest.MonkeyPatch) -> Toasts:
+    """What the reader is told."""
+    told: Toasts = []
+    for kind in ("Warning", "Info"):
+        monkeypatch.setattr(gr, kind, lambda message, **_: told.append(message))
+    return told
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """One for all tests here: every test has visitors of its own."""
+    database = tmp_path_factory.mktemp("ui") / "ui.db"
+    ready = services(database_url=f"sqlite:///{database}", secret="of the tests")
+    ready.load()
+    yield ready
+    ready.stop()
+    ready.store.close()
+
+
+@pytest.fixture(scope="module")
+def ui(loaded: Services) -> Page:
+    return made(loaded)
+
+
+def visitor(loaded: Services, session: str = "tab-1", **headers: str) -> Any:
+    """A request with a cookie of its own."""
+    _, cookie = loaded.visitors.issue()
+    return SimpleNamespace(
+        cookies={"frontdesk_visitor": cookie}, session_hash=session, headers=headers,
+        client=SimpleNamespace(host="192.0.2.7"),
+    )  # fmt: skip
+
+
+def owner(loaded: Services, request: Any) -> str:
+    return page.asker(loaded, request).owner
+
+
+def trainable(loaded: Services, feature: Any, request: Any) -> list[Any]:
+    """What the visitor consented to."""
+    mine = owner(loaded, request)
+    return [s for s in loaded.store.feedback.consented(feature) if s.owner == mine]
+
+
+def asked(ui: Page, question: str, request: Any, conversation: str | None = None) -> list[Any]:
+    """All updates of a turn."""
+    return list(ui.chat.ask(question, conversation, "en", request))
+
+
+def thread(update: Any, tab: Any) -> list[str]:
+    """The thread in an update, as markup; empty where the update leaves it."""
+    value = update.get(tab.thread, [])
+    return [m["content"] for m in (value["value"] if isinstance(value, dict) else value)]
+
+
+def newest(update: Any, tab: Any) -> str:
+    """The last bubble in an update, or nothing."""
+    return (thread(update, tab) or [""])[-1]
+
+
+class Markup(HTMLParser):
+    """Tags with attributes, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def thumb(index: Any, liked: Any) -> Any:
+    """A click on a thumb."""
+    return SimpleNamespace(index=index, liked=liked)

@@ -1,4 +1,8 @@
-"""What stands in the thread: every text is escaped here, and Gradio sanitises once more."""
+"""What stands in the thread: every text is escaped here, and Gradio sanitises once more.
+
+Gradio's sanitiser drops data-* and aria-*: a button's `name` says what page.js does with it, its
+`value` with what, its text or title how it is called.
+"""
 
 from __future__ import annotations
 
@@ -9,58 +13,98 @@ from typing import Any
 import gradio as gr
 
 from app.store.rows import Turn
+from app.ui import cited
+from app.ui.cited import Citations
 from app.ui.i18n import text
 
 EXAMPLES = ("chat.example1", "chat.example2", "chat.example3", "chat.example4")
 _THUMBS = {1: "Like", -1: "Dislike", None: None}
 _CUT = ("cancelled", "length", "error")
-_TYPING = '<span class="typing" role="img" aria-label="{0}"><i></i><i></i><i></i></span>{1}'
+_TYPING = '<span class="typing" role="img" title="{0}"><i></i><i></i><i></i></span>{1}'
+_LINK = ("http://", "https://")
+Message = dict[str, Any]
 
 
-def thread(turns: Sequence[Turn], language: str) -> Any:
-    """A whole conversation, with its owner's thumbs, as an update of the gr.Chatbot."""
+def thread(turns: Sequence[Turn], language: str, quick: Sequence[str] = ()) -> Any:
+    """A whole conversation, with its owner's thumbs, as an update of the gr.Chatbot.
+
+    quick: replies that the last answer suggests.
+    """
     thumbs = [_THUMBS[turn.rating] for turn in turns if turn.role == "assistant"]
-    return gr.update(value=messages(turns, language), feedback_value=thumbs)
+    said = messages(turns, language)
+    if said and quick:
+        said[-1]["options"] = [{"label": reply, "value": reply} for reply in quick]
+    return gr.update(value=said, feedback_value=thumbs)
 
 
-def messages(turns: Sequence[Turn], language: str) -> list[dict[str, str]]:
-    """Stored turns, one message each."""
-    return [
-        said(t.role, answered(t, language) if t.role == "assistant" else bubble(t.content))
-        for t in turns
-    ]
+def messages(turns: Sequence[Turn], language: str, *, plain: bool = False) -> list[Message]:
+    """Stored turns, one message each; unless `plain`, the last question can be asked again."""
+    last = None if plain else asked_last(turns)
+    shown: list[Message] = []
+    for turn in turns:
+        if turn.role == "assistant":
+            again = last if turn is turns[-1] else None
+            shown.append(said("assistant", answered(turn, language) + acts(language, again)))
+        else:
+            edit = action("edit", text(language, "chat.edit"), turn.id) if turn is last else ""
+            shown.append(said("user", bubble(turn.content) + group(edit)))
+    return shown
 
 
-def said(role: str, content: str) -> dict[str, str]:
+def asked_last(turns: Sequence[Turn]) -> Turn | None:
+    """The last question, or none where nothing was asked."""
+    return next((turn for turn in reversed(turns) if turn.role == "user"), None)
+
+
+def said(role: str, content: str) -> Message:
     """A message as gr.Chatbot takes it."""
     return {"role": role, "content": content}
 
 
 def bubble(content: str) -> str:
     """A text as it was written, line by line: no markup of it is interpreted."""
-    lines = "\n".join(f'<span class="line">{escape(line)}</span>' for line in content.split("\n"))
-    return f'<span class="said">{lines}</span>'
+    return _lines([escape(line) for line in content.split("\n")])
 
 
 def answered(turn: Turn, language: str) -> str:
     """A stored answer: its text, why it ends where it does, and the articles it rests on."""
-    parts = [bubble(turn.content)] if turn.content else []
+    lines = [cited.line(line, turn.citations, language) for line in turn.content.split("\n")]
+    parts = [_lines(lines)] if turn.content else []
     if turn.finish in _CUT:
         parts.append(f'<span class="cut">{text(language, f"chat.{turn.finish}")}</span>')
     return "".join(parts) + sources(turn.citations, language)
 
 
-def sources(citations: Sequence[Mapping[str, Any]], language: str) -> str:
+def sources(citations: Citations, language: str) -> str:
     """Numbered articles; each opens to the passage that was used."""
     if not citations:
         return ""
     rows = "".join(
         f'<details class="source"><summary><b>{number}</b> {escape(str(c["title"]))}</summary>'
-        f'<span class="passage">{escape(str(c["passage"]))}</span></details>'
+        f'<span class="passage">{escape(str(c["passage"]))}{_link(c, language)}</span></details>'
         for number, c in enumerate(citations, 1)
     )
     title = f'<span class="from">{text(language, "chat.sources")}</span>'
     return f'<span class="sources">{title}{rows}</span>'
+
+
+def acts(language: str, again: Turn | None) -> str:
+    """What can be done with an answer; the last one can be asked for again."""
+    retry = action("retry", text(language, "chat.retry"), again.id) if again else ""
+    return group(action("copy", text(language, "chat.copy")) + retry)
+
+
+def group(buttons: str) -> str:
+    """Buttons under a bubble."""
+    return f'<span class="acts">{buttons}</span>' if buttons else ""
+
+
+def action(name: str, label: str, value: str = "") -> str:
+    """A small button that page.js acts on."""
+    return (
+        f'<button type="button" class="act {name}" name="{name}" value="{escape(value)}">'
+        f"{escape(label)}</button>"
+    )
 
 
 def typing(language: str, *, waking: bool = False) -> str:
@@ -70,8 +114,21 @@ def typing(language: str, *, waking: bool = False) -> str:
 
 
 def spoken(answer: str) -> str:
-    """What a screen reader says once when the answer is whole."""
-    return f'<div role="status" aria-live="polite" class="unseen">{escape(answer)}</div>'
+    """What a screen reader says once when the answer is whole; page.js makes its place polite."""
+    return f'<div class="unseen">{escape(answer)}</div>'
+
+
+def notice(language: str) -> str:
+    """The first line of the chat: with whom one speaks."""
+    return (
+        f'<p class="notice"><b>{text(language, "chat.bot")}</b> {text(language, "chat.rests")}</p>'
+    )
+
+
+def editing(language: str) -> str:
+    """A line over the box while the last question is edited; page.js shows it."""
+    stop = action("unedit", text(language, "feedback.cancel"))
+    return f'<p class="small">{text(language, "chat.editing")} {stop}</p>'
 
 
 def welcome(language: str) -> str:
@@ -92,3 +149,20 @@ def heading(words: str) -> str:
 def small(words: str) -> str:
     """A line in small print."""
     return f'<p class="small">{escape(words)}</p>'
+
+
+def _lines(lines: Sequence[str]) -> str:
+    """Lines of markup, each in a block of its own."""
+    rows = "\n".join(f'<span class="line">{line}</span>' for line in lines)
+    return f'<span class="said">{rows}</span>'
+
+
+def _link(citation: Mapping[str, Any], language: str) -> str:
+    """A way to the whole article, where it lies on the web."""
+    url = str(citation.get("url") or "")
+    if not url.startswith(_LINK):
+        return ""
+    return (
+        f'<a class="whole" href="{escape(url)}" target="_blank" rel="noopener noreferrer">'
+        f"{text(language, 'chat.whole')}</a>"
+    )

@@ -81,8 +81,9 @@ class Page:
         chat, mood, shop = self.chat, self.mood, self.shop
         everything = list(dict.fromkeys([
             *labelled, self._language, self._chosen, self._words, self._seen, self._status,
-            self._foot, self._timer, chat.thread, chat.conversation, chat.list, mood.verdict,
-            mood.bars, mood.wrong, mood.shown, shop.cards, *shop.shelves, self._account,
+            self._foot, self._timer, chat.thread, chat.conversation, chat.list, chat.talks.manage,
+            mood.verdict, mood.bars, mood.wrong, mood.shown, shop.cards, *shop.shelves,
+            self._account,
         ]))  # fmt: skip
         speak = {"fn": None, "inputs": [self._words], "js": "(w) => window.frontdesk.say(w)"}
         self.blocks.load(self._open, [self._chosen], everything, **PRIVATE).then(**speak, **PRIVATE)
@@ -128,7 +129,10 @@ class Page:
         who = self._services.accounts.who(request.cookies)
         names = {"lang": HTML_LANG[language], "title": text(language, "page.title"),
                  "log": text(language, "chat.log"), "like": text(language, "chat.like"),
-                 "dislike": text(language, "chat.dislike")}  # fmt: skip
+                 "dislike": text(language, "chat.dislike"), "typing": text(language, "chat.typing"),
+                 "copied": text(language, "chat.copied"), "lost": text(language, "chat.lost"),
+                 "asked": text(language, "chat.asked"),
+                 "answered": text(language, "chat.answered")}  # fmt: skip
         return merged(
             self._labels.updates(language),
             {self._language: language, self._words: names},

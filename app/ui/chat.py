@@ -1,34 +1,38 @@
-"""The Chat tab: streams answers with their articles, can be stopped, keeps conversations.
+"""The Chat tab: thread, question, conversations, and what leads to a person.
 
-What is shown is rebuilt from the database by owner and conversation; the thread on the page is
-never read back, so a forged one changes nothing.
+The handlers of a turn are in app.ui.asking, those of the list in app.ui.talks.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from typing import cast
+from collections.abc import Sequence
+from typing import Any
 
 import gradio as gr
 
-from app.services import ChatPart, Services
-from app.store.rows import Turn
+from app.services import Services
 from app.ui import bubbles
+from app.ui.asking import Asking
 from app.ui.correction import Correction
 from app.ui.i18n import text
-from app.ui.page import PRIVATE, Asker, Labels, Toasted, Updates, asker, awaited, state, toast
+from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker
+from app.ui.talks import Talks
 
 # Something moves at once, and what is over the bound is not sent, but for one character to tell.
 _ASKED = (
-    "(asked, ...rest) =>"
-    " (window.frontdesk.sending(true), [(asked || '').slice(0, {0} + 1), ...rest])"
+    "(asked, conversation, language, _) => {{ const text = asked || '';"
+    " return [window.frontdesk.sending(text, {0}), conversation, language,"
+    " window.frontdesk.editing()]; }}"
 )
-_PICKED = "(...inputs) => (window.frontdesk.sending(true), inputs)"
+_PICKED = "(...inputs) => (window.frontdesk.sending(), inputs)"
+_AGAIN = (
+    "(conversation, language, _) =>"
+    " (window.frontdesk.sending(), [conversation, language, window.frontdesk.picked])"
+)
 
 
-class ChatTab:
+class ChatTab(Asking):
     """Components and handlers of the tab; made inside a gr.Tab."""
 
     def __init__(self, services: Services, labels: Labels, language: gr.State) -> None:
@@ -37,29 +41,22 @@ class ChatTab:
         self.conversation = gr.State(None)
         with gr.Row(elem_id="chat", equal_height=False):
             with gr.Column(scale=1, min_width=230, elem_id="aside"):
-                self._make_list(labels)
+                self.talks = Talks(services, labels)
+                self.list = self.talks.list
             with gr.Column(scale=4, min_width=320, elem_id="talk"):
                 self._make_thread(labels)
                 self.correction = Correction(services, labels, self.thread)
                 self._make_question(labels)
         self.correction.listen(self.conversation, language)
+        self.talks.listen(self.conversation, language)
         self._listen(language)
 
     # Components ---------------------------------------------------------------------------------
 
-    def _make_list(self, labels: Labels) -> None:
-        days = self._services.brief.retention_days
-        self.new = labels.make(gr.Button, {"value": "chat.new"}, elem_id="new")
-        self.list = labels.make(
-            gr.Radio, {"label": "chat.list"}, choices=[], interactive=True, elem_id="conversations"
-        )
-        labels.make(
-            gr.HTML,
-            {"value": lambda lang: bubbles.small(text(lang, "chat.kept", days=days))},
-            elem_classes="kept",
-        )
-
     def _make_thread(self, labels: Labels) -> None:
+        with gr.Row(elem_id="first", equal_height=True):
+            labels.make(gr.HTML, {"value": bubbles.notice}, elem_id="notice")
+            self.human = labels.make(gr.Button, {"value": "chat.human"}, size="sm", elem_id="human")
         self.thread = labels.make(
             gr.Chatbot,
             {"label": "chat.log", "placeholder": bubbles.welcome, "examples": bubbles.examples},
@@ -69,6 +66,7 @@ class ChatTab:
         self.spoken = gr.HTML(bubbles.spoken(""), elem_id="spoken")
 
     def _make_question(self, labels: Labels) -> None:
+        labels.make(gr.HTML, {"value": bubbles.editing}, elem_id="editing")
         with gr.Row(elem_id="ask", equal_height=True):
             self.box = labels.make(
                 gr.Textbox,
@@ -83,57 +81,36 @@ class ChatTab:
                 gr.Button, {"value": "chat.stop"}, visible=False, elem_id="stop", min_width=96
             )
         labels.make(gr.HTML, {"value": lambda lang: bubbles.small(text(lang, "chat.hint"))})
+        # What page.js says of the last question: its id. Clicked by the button under the answer.
+        self._picked = gr.JSON(visible=False)
+        self._retry = gr.Button(visible="hidden", elem_id="retry")
 
     def _listen(self, language: gr.State) -> None:
-        closed = [self.correction.panel, self.correction.message]
-        shown = [self.thread, self.conversation, self.list, *closed]
+        correction, talks = self.correction, self.talks
+        closed = [correction.panel, correction.message, talks.naming, talks.deleting]
+        shown = [self.thread, self.conversation, self.list, talks.manage, *closed]
         turned = [*shown, self.box, self.send, self.stop, self.spoken]
         bounded = _ASKED.format(self._services.settings.max_message_chars)
         focus = {"fn": None, "js": "() => window.frontdesk.focusQuestion()", **PRIVATE}
         asks = {"concurrency_id": "chat", **PRIVATE}
+        here = [self.conversation, language]
         for event in (self.box.submit, self.send.click):
-            typed = [self.box, self.conversation, language]
+            typed = [self.box, *here, self._picked]
             event(self.ask, typed, turned, js=bounded, **asks).then(**focus)
-        self.thread.example_select(
-            self.ask_example, [self.conversation, language], turned, js=_PICKED, **asks
-        ).then(**focus)
+        for event, handler in (
+            (self.thread.example_select, self.ask_example),
+            (self.thread.option_select, self.ask_reply),
+            (self.human.click, self.ask_human),
+        ):
+            event(handler, here, turned, js=_PICKED, **asks).then(**focus)
+        again = [*here, self._picked]
+        self._retry.click(self.again, again, turned, js=_AGAIN, **asks).then(**focus)
         self.stop.click(self.halt, None, None, queue=False, **PRIVATE)
-        self.new.click(self.begin, None, shown, **PRIVATE).then(**focus)
+        talks.new.click(self.begin, None, shown, **PRIVATE).then(**focus)
         self.list.select(self.open, [language], shown, **PRIVATE)
+        talks.gone.click(self.forget, here, shown, **PRIVATE).then(**focus)
 
     # Handlers -----------------------------------------------------------------------------------
-
-    def ask(
-        self, asked: str, conversation: str | None, language: str, request: gr.Request
-    ) -> Iterator[Updates]:
-        """One turn, streamed; whatever goes wrong becomes a toast and loses no text."""
-        who = asker(self._services, request)
-        key, cancel = (who.owner, request.session_hash or ""), threading.Event()
-        self._running[key] = cancel
-        begun = conversation
-        try:
-            for update in self._turn(who, asked or "", conversation, language, cancel):
-                begun = update.get(self.conversation, begun)
-                yield update
-        except Exception as error:  # the page never shows a traceback
-            toast(error, language)
-        finally:
-            if self._running.get(key) is cancel:
-                del self._running[key]
-        yield self._after(who.owner, begun, language)
-
-    def ask_example(
-        self, conversation: str | None, language: str, picked: gr.SelectData, request: gr.Request
-    ) -> Iterator[Updates]:
-        """A quick start is asked as if it were typed."""
-        yield from self.ask(str(picked.value["text"]), conversation, language, request)
-
-    def halt(self, request: gr.Request) -> None:
-        """Stop the turn that this page is waiting for; what was said stays."""
-        who = asker(self._services, request)
-        running = self._running.get((who.owner, request.session_hash or ""))
-        if running:
-            running.set()
 
     def begin(self) -> Updates:
         """An empty thread; the conversation itself begins with its first question."""
@@ -141,6 +118,7 @@ class ChatTab:
             self.thread: gr.update(value=[], feedback_value=None),
             self.conversation: None,
             self.list: gr.update(value=None),
+            self.talks.manage: gr.update(visible=False),
             **self._closed(),
         }
 
@@ -152,67 +130,29 @@ class ChatTab:
             return self.restored(who.owner, wanted, language) | self._closed()
         return self.restored(who.owner, None, language)
 
-    def restored(self, owner: str, conversation: str | None, language: str) -> Updates:
+    def forget(self, conversation: str | None, language: str, request: gr.Request) -> Updates:
+        """Delete the open conversation, which was asked about before; then begin anew."""
+        who = asker(self._services, request)
+        with Toasted(language):
+            return self.begin() | self.talks.forget(who.owner, conversation, language)
+        return {}
+
+    def restored(
+        self, owner: str, conversation: str | None, language: str, quick: Sequence[str] = ()
+    ) -> Updates:
         """The thread and list as the database has them; what is not the owner's is not shown."""
-        kept = self._services.store.conversations.list(owner)
-        shown = conversation if conversation in {c.id for c in kept} else None
+        kept = {c.id for c in self.talks.kept(owner)}
+        shown = conversation if conversation in kept else None
         return {
-            self.thread: bubbles.thread(self._turns(owner, shown), language),
+            self.thread: bubbles.thread(self._turns(owner, shown), language, quick),
             self.conversation: shown,
-            self.list: gr.update(choices=[(c.title, c.id) for c in kept], value=shown),
+            **self.talks.listed(owner, shown),
         }
 
     def latest(self, owner: str) -> str | None:
         """The conversation that a reload goes on with."""
         return next((c.id for c in self._services.store.conversations.list(owner, limit=1)), None)
 
-    # Parts --------------------------------------------------------------------------------------
-
-    def _turn(
-        self, who: Asker, asked: str, conversation: str | None, language: str,
-        cancel: threading.Event,
-    ) -> Iterator[Updates]:  # fmt: skip
-        before = bubbles.messages(self._turns(who.owner, conversation), language)
-        before.append(bubbles.said("user", bubbles.bubble(asked)))
-
-        def showing(answer: str) -> Updates:
-            return {self.thread: [*before, bubbles.said("assistant", answer)]}
-
-        yield showing(bubbles.typing(language)) | self._busy()
-        if state(self._services, "support") == "loading":
-            yield showing(bubbles.typing(language, waking=True))
-            awaited(self._services, "support", cancel)
-        parts = self._services.chat(
-            who.owner, asked, conversation_id=conversation, language=language, cancel=cancel,
-            quota=who.quota,
-        )  # fmt: skip
-        said = ""
-        with closing(cast("Generator[ChatPart]", parts)):
-            # The first part says that the question is stored: refused, it is still in the box.
-            yield {self.conversation: next(parts).conversation_id, self.box: ""}
-            for part in parts:
-                said += part.text
-                if part.text:
-                    yield showing(bubbles.bubble(said))
-
-    def _busy(self) -> Updates:
-        return {
-            self.send: gr.update(visible=False),
-            self.stop: gr.update(visible=True),
-            self.spoken: bubbles.spoken(""),
-            **self._closed(),
-        }
-
-    def _after(self, owner: str, conversation: str | None, language: str) -> Updates:
-        shown = self.restored(owner, conversation, language)
-        turns = self._turns(owner, shown[self.conversation])
-        whole = turns[-1].content if turns and turns[-1].role == "assistant" else ""
-        idle = {self.send: gr.update(visible=True), self.stop: gr.update(visible=False)}
-        return shown | idle | {self.spoken: bubbles.spoken(whole)}
-
     def _closed(self) -> Updates:
-        return {self.correction.panel: gr.update(visible=False), self.correction.message: None}
-
-    def _turns(self, owner: str, conversation: str | None) -> list[Turn]:
-        store = self._services.store.conversations
-        return store.history(owner, conversation) if conversation else []
+        hidden: dict[Any, Any] = {self.correction.panel: gr.update(visible=False)}
+        return hidden | {self.correction.message: None} | self.talks.closed()

@@ -12,6 +12,9 @@ from app.ui import bubbles
 from app.ui.i18n import text
 from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, note
 
+REASONS = ("wrong", "beside", "incomplete", "unclear", "tone")
+"""What may be wrong with an answer; stored under these names in every language."""
+
 
 class Correction:
     """The panel under the thread; made inside the Chat tab, closed until a thumb goes down."""
@@ -23,6 +26,13 @@ class Correction:
         days = services.brief.retention_days
         with gr.Column(visible=False, elem_id="correction", elem_classes="sheet") as self.panel:
             labels.make(gr.HTML, {"value": lambda lang: f"<h2>{text(lang, 'feedback.title')}</h2>"})
+            self.reasons = labels.make(
+                gr.CheckboxGroup,
+                {"label": "feedback.reasons", "choices": _reasons}, value=[], elem_id="reasons",
+            )  # fmt: skip
+            self.why = labels.make(
+                gr.Textbox, {"label": "feedback.why"}, lines=1, max_lines=3, elem_id="why"
+            )
             self.better = labels.make(
                 gr.Textbox,
                 {"label": "feedback.answer", "placeholder": "feedback.answer_hint"},
@@ -44,12 +54,13 @@ class Correction:
 
     def listen(self, conversation: gr.State, language: gr.State) -> None:
         """Wire the thumbs of the thread and the panel."""
-        changed = [self._thread, self.panel, self.better, self.consent, self.message]
+        filled = [self.reasons, self.why, self.better, self.consent]
+        changed = [self._thread, self.panel, self.message, *filled]
         self._thread.like(self.rate, [conversation, language], changed, **PRIVATE).then(
             None, js="() => window.frontdesk.focusCorrection()", **PRIVATE
         )
-        filled = [self.message, self.better, self.consent, language]
-        self._send.click(self.send, filled, changed, **PRIVATE)
+        sent = [self.message, *filled, language]
+        self._send.click(self.send, sent, changed, **PRIVATE)
         self._close.click(self.closed, None, changed, **PRIVATE)
 
     def rate(
@@ -71,13 +82,15 @@ class Correction:
         return {}
 
     def send(
-        self, message: str | None, better: str, consent: bool, language: str, request: gr.Request
-    ) -> Updates:
-        """Store what it should have said, and whether it may be trained on."""
+        self, message: str | None, reasons: Any, why: Any, better: str, consent: bool,
+        language: str, request: gr.Request,
+    ) -> Updates:  # fmt: skip
+        """Store what was wrong, what it should have said, and whether it may be trained on."""
         who = asker(self._services, request)
         with Toasted(language):
             self._services.feedback(
-                who.owner, message or "", -1, correction=better, consent=consent is True,
+                who.owner, message or "", -1, reason=reason(reasons, why), correction=better,
+                consent=consent is True,
                 quota=who.quota,
             )  # fmt: skip
             note(language, "feedback.thanks")
@@ -88,6 +101,8 @@ class Correction:
         """The panel put away, empty, its box unticked."""
         return {
             self.panel: gr.update(visible=False),
+            self.reasons: [],
+            self.why: "",
             self.better: "",
             self.consent: False,
             self.message: None,
@@ -100,3 +115,14 @@ class Correction:
         if isinstance(index, int) and 0 <= index < len(turns) and turns[index].role == "assistant":
             return turns[index].id
         raise NotFound(text("en", "feedback.missing"), zh=text("zh", "feedback.missing"))
+
+
+def reason(picked: Any, why: Any) -> str | None:
+    """As it is stored: the picked reasons, then the words, such as "wrong, unclear: Which PDF?"."""
+    known = [name for name in REASONS if isinstance(picked, list) and name in picked]
+    parts = [", ".join(known), why.strip() if isinstance(why, str) else ""]
+    return ": ".join(part for part in parts if part) or None
+
+
+def _reasons(language: str) -> list[tuple[str, str]]:
+    return [(text(language, f"reason.{name}"), name) for name in REASONS]

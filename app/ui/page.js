@@ -33,6 +33,19 @@
     rename(log, words.log);
     // Each new word replaces the bubble, which would be read out again; #spoken says it once, whole.
     if (log.getAttribute("aria-live") !== "off") log.setAttribute("aria-live", "off");
+    // A live region must be there before its words are.
+    const spoken = document.querySelector("#spoken");
+    if (spoken && spoken.getAttribute("role") !== "status") {
+      spoken.setAttribute("role", "status");
+      spoken.setAttribute("aria-live", "polite");
+    }
+    // Gradio's name of a bubble is its markup, read out.
+    for (const bubble of log.querySelectorAll("[data-testid=bot], [data-testid=user]")) {
+      if (bubble.getAttribute("role") !== "group") bubble.setAttribute("role", "group");
+      rename(bubble, bubble.dataset.testid === "bot" ? words.answered : words.asked);
+    }
+    // The server has the question: what stood in for it goes.
+    if (log.querySelector("[data-testid=bot] .typing")) unecho();
     // A list may not hold buttons, says ARIA; Gradio's quick starts do.
     document.querySelector("#thread .examples[role=list]")?.setAttribute("role", "group");
     for (const pair of log.querySelectorAll(".message-buttons-left")) {
@@ -55,8 +68,99 @@
     new ResizeObserver(fit).observe(body);
   }, true);
 
+  const box = () => document.querySelector("#question textarea");
+  const setBox = (words) => {
+    box().value = words;
+    box().dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  // The draft is this tab's: kept over a reload, gone once the question is stored.
+  const DRAFT = "frontdesk.draft";
+  const draft = {
+    keep: () => { try { sessionStorage.setItem(DRAFT, box()?.value ?? ""); } catch { /* full */ } },
+    back: () => {
+      let kept = null;
+      try { kept = sessionStorage.getItem(DRAFT); } catch { /* private window */ }
+      if (kept && box() && !box().value) setBox(kept);
+    },
+  };
+  addEventListener("input", ({ target }) => { if (target === box()) draft.keep(); });
+
+  // The question as it was sent, and moving dots, until the server has taken it.
+  function echo(question) {
+    unecho();
+    const log = document.querySelector('#thread [role="log"]');
+    if (!log) return;
+    const node = document.createElement("div");
+    node.className = "echo";
+    const dots = document.createElement("span");
+    dots.className = "typing";
+    dots.append(...["i", "i", "i"].map((tag) => document.createElement(tag)));
+    if (question) {
+      const said = document.createElement("span");
+      said.className = "said";
+      said.textContent = question;
+      node.append(said);
+    }
+    node.append(dots);
+    log.append(node);
+    log.scrollTop = log.scrollHeight;
+  }
+  const unecho = () => document.querySelector("#thread .echo")?.remove();
+
+  const lines = (node) => [...node.querySelectorAll(".line")].map((line) => {
+    const copy = line.cloneNode(true);
+    for (const mark of copy.querySelectorAll(".cite")) mark.remove();
+    return copy.textContent;
+  }).join("\n");
+
+  let edited = null;
+  function edit(id, words) {
+    edited = id;
+    document.querySelector("#talk")?.classList.toggle("editing", id !== null);
+    if (words !== undefined) setBox(words);
+    box()?.focus();
+  }
+
+  const actions = {
+    cite(button) {
+      const sources = button.closest(".message-content").querySelectorAll("details.source");
+      const source = sources[Number(button.value) - 1];
+      if (!source) return;
+      source.open = true;
+      source.querySelector("summary").focus();
+      source.scrollIntoView({ block: "nearest" });
+    },
+    copy(button) {
+      const label = button.textContent;
+      navigator.clipboard?.writeText(lines(button.closest(".message-content"))).then(() => {
+        button.textContent = window.frontdesk.words.copied;
+        setTimeout(() => { button.textContent = label; }, 1500);
+      });
+    },
+    edit(button) { edit(button.value, lines(button.closest(".message-content"))); },
+    unedit() { edit(null, ""); },
+    retry(button) {
+      window.frontdesk.picked = button.value;
+      document.querySelector("button#retry")?.click();
+    },
+  };
+  addEventListener("click", ({ target }) => {
+    const button = target.closest?.("button.act, button.cite");
+    if (button) actions[button.name]?.(button);
+  });
+
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape") document.querySelector("button#stop")?.click();
+    if (event.isComposing) return;
+    if (event.key === "Escape") {
+      const stop = document.querySelector("button#stop");
+      if (stop) stop.click();
+      else if (edited !== null) actions.unedit();
+    }
+    if (event.key === "ArrowUp" && event.target === box() && !box().value) {
+      const last = [...document.querySelectorAll("#thread button.edit")].pop();
+      if (last) { event.preventDefault(); last.click(); }
+    }
   });
 
   window.frontdesk = {
@@ -66,6 +170,7 @@
       document.documentElement.lang = words.lang;
       document.title = words.title;
       nameThread();
+      draft.back();
     },
     toggleTheme() {
       document.body.classList.toggle("dark");
@@ -77,17 +182,29 @@
       addressed(mode);
     },
     focusCorrection() {
-      const box = document.querySelector("#correction textarea");
+      const box = document.querySelector("#correction input");
       box?.closest("#correction").scrollIntoView({ block: "nearest" });
       if (matchMedia("(hover: hover)").matches) box?.focus({ preventScroll: true });
     },
-    sending(now) {
-      document.querySelector("#talk")?.classList.toggle("sending", now);
+    picked: null,
+    editing: () => edited,
+    // What is sent: not more than one character over the bound.
+    sending(typed, bound) {
+      const question = typed?.trim();
+      document.querySelector("#talk")?.classList.add("sending");
+      if (typed === undefined || (question && typed.length <= bound)) echo(question);
+      return typed?.slice(0, bound + 1);
     },
+    focus(selector) { document.querySelector(selector)?.focus(); },
     focusQuestion() {
-      this.sending(false);
+      document.querySelector("#talk")?.classList.remove("sending");
+      unecho();
+      // The box is empty where the question was taken; refused, it is still being edited.
+      const last = [...document.querySelectorAll("#thread button.edit")].pop();
+      if (edited !== null && (!box()?.value || last?.value !== edited)) edit(null);
+      draft.keep();
       // Not on a phone, where focus would raise the keyboard over the answer.
-      if (matchMedia("(hover: hover)").matches) document.querySelector("#question textarea")?.focus();
+      if (matchMedia("(hover: hover)").matches) box()?.focus();
     },
   };
 })();

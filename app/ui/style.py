@@ -1,6 +1,7 @@
 """How the page looks: fern green on cream, and on bark at night; no fonts or files from elsewhere.
 
-Colours are chosen for WCAG AA (4.5 : 1 for text) in both modes; tests/test_ui.py computes it.
+Colours are chosen for WCAG AA (4.5 : 1 for text) in both modes; tests/test_page_words.py
+computes it.
 """
 
 from __future__ import annotations
