@@ -319,7 +319,7 @@ def test_only_the_last_question_and_answer_can_be_asked_again(
 def test_quick_replies_stand_under_the_last_answer_and_are_asked_with_one_click(
     ui: build.Page, loaded: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "quick_replies", lambda part: ("Yes, please", "<b>No</b>"))
+    monkeypatch.setattr(asking, "quick_replies", lambda _: ("Yes, please", "<b>No</b>"))
     request = visitor(loaded)
     last = asked(ui, "Shall I?", request)[-1]
     options = last[ui.chat.thread]["value"][-1]["options"]
@@ -359,3 +359,51 @@ def test_a_database_that_is_lost_is_told_and_loses_no_words(tmp_path: Path, toas
     assert re.search(r"number: [0-9a-f]{8}$", toast)
     assert "table" not in toast
     desk.store.close()
+
+
+# The list of conversations -----------------------------------------------------------------------
+
+
+def test_a_conversation_is_renamed_in_the_list_and_survives_a_restart(
+    ui: build.Page, loaded: Services, toasts: Toasts
+) -> None:
+    request = visitor(loaded)
+    talk = asked(ui, "What does delivery cost?", request)[-1][ui.chat.conversation]
+    talks = ui.chat.talks
+    panel = talks.ask_title(talk, "en", request)
+    assert panel[talks.title] == "What does delivery cost?"
+    named = talks.named(talk, "Delivery", "en", request)
+    assert named[talks.list]["choices"] == [("Delivery", talk)]
+    assert not named[talks.naming]["visible"]
+    again = made(loaded)
+    assert again._open("", request)[again.chat.list]["choices"] == [("Delivery", talk)]
+    assert toasts == []
+
+
+def test_a_conversation_is_deleted_only_once_confirmed(
+    ui: build.Page, loaded: Services, toasts: Toasts
+) -> None:
+    request = visitor(loaded)
+    talk = asked(ui, "What does delivery cost?", request)[-1][ui.chat.conversation]
+    assert ui.chat.talks.ask_sure()[ui.chat.talks.deleting]["visible"]
+    assert len(loaded.store.conversations.list(owner(loaded, request))) == 1
+    gone = ui.chat.forget(talk, "en", request)
+    assert thread(gone, ui.chat) == []
+    assert gone[ui.chat.conversation] is None
+    assert gone[ui.chat.list] == {"choices": [], "value": None, "__type__": "update"}
+    assert loaded.store.conversations.list(owner(loaded, request)) == []
+    assert toasts == ["Deleted."]
+
+
+@pytest.mark.parametrize("forged", [None, "nonsense"])
+def test_nobody_renames_or_deletes_what_is_not_theirs(
+    forged: str | None, ui: build.Page, loaded: Services, toasts: Toasts
+) -> None:
+    victim, thief = visitor(loaded), visitor(loaded)
+    talk = asked(ui, "Mine?", victim)[-1][ui.chat.conversation]
+    for target in (talk, forged):
+        assert ui.chat.talks.ask_title(target, "en", thief) == {}
+        assert ui.chat.talks.named(target, "Ha", "en", thief) == {}
+        assert ui.chat.forget(target, "en", thief) == {}
+    assert len(toasts) == 6
+    assert [c.title for c in loaded.store.conversations.list(owner(loaded, victim))] == ["Mine?"]

@@ -105,7 +105,7 @@ def test_a_reason_is_what_was_picked_then_the_words(picked: Any, why: Any, store
 
 
 def test_a_reason_is_stored_under_names_that_no_language_changes(
-    ui: build.Page, loaded: Services, toasts: Toasts
+    ui: build.Page, loaded: Services
 ) -> None:
     request = visitor(loaded)
     conversation = asked(ui, "What does delivery cost?", request)[-1][ui.chat.conversation]

@@ -93,6 +93,37 @@ def test_the_list_shows_the_latest_first_by_its_first_question(store: Store) -> 
     assert [s.id for s in store.conversations.list("visitor:a")] == [first, second]
 
 
+def test_a_conversation_is_renamed_by_its_owner_and_an_empty_name_goes_back(store: Store) -> None:
+    conversation, _ = talk(store, question="Where is it?")
+    store.conversations.rename("visitor:a", conversation, "  The lost\n parcel ")
+    assert store.conversations.get("visitor:a", conversation).title == "The lost parcel"
+    assert [c.title for c in store.conversations.list("visitor:a")] == ["The lost parcel"]
+    store.conversations.rename("visitor:a", conversation, "x" * 999)
+    assert len(store.conversations.get("visitor:a", conversation).title) == 60
+    store.conversations.rename("visitor:a", conversation, " ")
+    assert store.conversations.get("visitor:a", conversation).title == "Where is it?"
+
+
+def test_a_deleted_conversation_is_gone_with_all_that_hangs_on_it(store: Store) -> None:
+    gone, answer = talk(store)
+    kept, _ = talk(store, question="And this?")
+    store.feedback.add("visitor:a", answer, 1, consent=True)
+    store.conversations.delete("visitor:a", gone)
+    assert [c.id for c in store.conversations.list("visitor:a")] == [kept]
+    assert store.feedback.consented("support") == []
+    with store.read() as session:
+        assert {m.conversation_id for m in session.scalars(select(Message))} == {kept}
+
+
+def test_nobody_renames_or_deletes_what_is_not_theirs(store: Store) -> None:
+    conversation, _ = talk(store)
+    for act in (store.conversations.delete, lambda o, c: store.conversations.rename(o, c, "Ha")):
+        for who, which in (("visitor:b", conversation), ("visitor:a", "nonsense")):
+            with pytest.raises(NotFound):
+                act(who, which)
+    assert store.conversations.get("visitor:a", conversation).title == "Where is it?"
+
+
 def test_only_answers_and_kept_predictions_can_be_rated(store: Store) -> None:
     conversation, answer = talk(store)
     question = store.conversations.history("visitor:a", conversation)[0].id

@@ -36,7 +36,8 @@ class Conversations:
         """One conversation. Raises NotFound where there is none of this owner."""
         with self._store.read() as session:
             found = _own(session, owner, conversation_id)
-            return Summary(found.id, _title(session, found.id), found.language, found.updated)
+            title = found.title or _title(session, found.id)
+            return Summary(found.id, title, found.language, found.updated)
 
     def append(
         self,
@@ -93,6 +94,19 @@ class Conversations:
             turns = [_turn(message, rating) for message, rating in session.execute(query)]
         return turns if replaced else branches.live(turns)
 
+    def rename(self, owner: str, conversation_id: str, title: str) -> None:
+        """Give it a title of its own; an empty one goes back to its first question.
+
+        White space is joined, and what is over TITLE_CHARS cut. Raises NotFound.
+        """
+        with self._store.write() as session:
+            _own(session, owner, conversation_id).title = _short(title) or None
+
+    def delete(self, owner: str, conversation_id: str) -> None:
+        """Delete it for good, with its messages, feedback and tickets. Raises NotFound."""
+        with self._store.write() as session:
+            session.delete(_own(session, owner, conversation_id))
+
     def keep_sample(
         self,
         owner: str,
@@ -138,7 +152,7 @@ class Conversations:
         )
         with self._store.read() as session:
             return [
-                Summary(c.id, _short(first), c.language, c.updated)
+                Summary(c.id, c.title or _short(first), c.language, c.updated)
                 for c, first in session.execute(query)
                 if first is not None
             ]

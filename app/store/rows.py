@@ -11,7 +11,7 @@ class Summary(NamedTuple):
 
     id: str
     title: str
-    """The beginning of its first question; empty where there is none yet."""
+    """As its owner named it, else the beginning of its first question; empty where none is."""
     language: str
     updated: datetime
 
