@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.knowledge.ingest.run import Progress, ingest, remove
+from app.knowledge.ingest.sandbox import Sandbox
 from app.store.db import Store
 
 EVERY = 100
@@ -28,9 +29,14 @@ def run(
     if removing:
         report = remove(folder, store.articles, dry_run=dry_run)
     else:
-        with _progress() as progress:
+        with _progress() as progress, Sandbox() as read:
             report = ingest(
-                folder, store.articles, visibility=visibility, dry_run=dry_run, progress=progress
+                folder,
+                store.articles,
+                visibility=visibility,
+                dry_run=dry_run,
+                read=read,
+                progress=progress,
             )
     if as_json:
         print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from app.core.errors import nearest
-from app.knowledge.ingest import markdown, questions, webpage
+from app.knowledge.ingest import docx, markdown, pdf, questions, webpage
 from app.knowledge.ingest.document import Read, Unreadable
 
 VERSION = 1
@@ -19,6 +19,8 @@ READERS: dict[str, Reader] = {
     ".txt": markdown.read,
     ".html": webpage.read,
     ".htm": webpage.read,
+    ".pdf": pdf.read,
+    ".docx": docx.read,
     ".csv": questions.read,
 }
 """By ending, in lower case."""

@@ -1,0 +1,244 @@
+"""PDF and DOCX: structure, what is hidden, and files made to hurt; the child that reads them."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core.files import ROOT
+from app.knowledge.ingest import docx as docx_reader
+from app.knowledge.ingest import pdf as pdf_reader
+from app.knowledge.ingest import readers, worker
+from app.knowledge.ingest.document import Read, Unreadable
+from app.knowledge.ingest.sandbox import Sandbox
+from app.knowledge.split import split
+from tests.helpers_ingest import W, docx, paragraph, pdf, table
+
+LONG = (
+    "Descale the Heron kettle every six weeks with a cup of vinegar, because lime slows it down, "
+    "wastes power and shortens its life by years. Rinse it twice."
+)
+
+
+def text(data: bytes) -> str:
+    reader = pdf_reader if data.startswith(b"%PDF") else docx_reader
+    return reader.read(data, "name").documents[0].text
+
+
+# PDF ------------------------------------------------------------------------------------------
+
+
+def test_a_pdf_is_read_by_headings_paragraphs_and_items() -> None:
+    read = pdf_reader.read(
+        pdf([[("h1", "Caring for it"), ("p", LONG), ("p", "Never use a dishwasher."),
+              ("h2", "Parts"), ("li", "- a lid"), ("li", "- a filter")]]), "name",
+    )  # fmt: skip
+    (found,) = read.documents
+    assert found.title == "Caring for it"
+    assert found.text == (f"{LONG}\n\nNever use a dishwasher.\n\n## Parts\n\n- a lid\n- a filter")
+
+
+def test_a_sentence_goes_on_over_the_page_and_running_titles_are_left_out() -> None:
+    pages = [
+        [("foot", f"Heron manual, page {n}"), ("p", f"{LONG} Part {n} says that"), ("foot", "2026")]
+        for n in range(4)
+    ]
+    found = text(pdf(pages))
+    assert "manual" not in found
+    assert "2026" not in found
+    assert "Part 0 says that Descale" in found
+
+
+def test_a_hyphen_at_the_end_of_a_line_is_taken_away() -> None:
+    assert "considerably" in text(pdf([[("p", "It shortens its life consider-\nably.")]]))
+
+
+def test_an_encrypted_pdf_is_named() -> None:
+    with pytest.raises(Unreadable, match="encrypted"):
+        pdf_reader.read(pdf([[("p", LONG)]], password="secret"), "name")
+
+
+def test_a_scanned_pdf_is_named_and_its_empty_pages_too() -> None:
+    with pytest.raises(Unreadable, match="pictures"):
+        pdf_reader.read(pdf([[], []]), "name")
+    notes = pdf_reader.read(pdf([[("p", LONG)], [], []]), "name").notes
+    assert notes[0].reason == "no text on page 2, 3"
+
+
+def test_a_pdf_of_too_many_pages_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_reader, "MAX_PAGES", 2)
+    with pytest.raises(Unreadable, match="3 pages; at most 2"):
+        pdf_reader.read(pdf([[("p", LONG)]] * 3), "name")
+
+
+@given(cut=st.integers(0, 900), flip=st.integers(0, 900))
+@settings(max_examples=40, deadline=None)
+def test_a_torn_pdf_is_read_or_named(cut: int, flip: int) -> None:
+    data = bytearray(_PDF)
+    data[flip] ^= 0xFF
+    try:
+        pdf_reader.read(bytes(data[: len(data) - cut]), "name")
+    except Unreadable as error:
+        assert "PDF" in error.reason or "text" in error.reason  # noqa: PT017
+
+
+_PDF = pdf([[("h1", "Caring"), ("p", LONG)]])
+
+
+# DOCX -----------------------------------------------------------------------------------------
+
+
+def test_a_docx_is_read_by_the_names_of_its_styles() -> None:
+    numbered = '<w:numPr><w:numId w:val="3"/></w:numPr>'
+    body = (
+        paragraph("Returns", "berschrift1") + paragraph("Thirty days.")
+        + paragraph("Steps", "2") + paragraph("Print", more=numbered)
+        + paragraph("Pack", more=numbered) + paragraph("Note", "LB")
+        + table([["Country", "Price"], ["Norway", "9.50"]])
+    )  # fmt: skip
+    read = docx_reader.read(docx(body), "name")
+    assert read.documents[0].title == "Returns"
+    assert read.documents[0].text == (
+        "Thirty days.\n\n## Steps\n\n1. Print\n2. Pack\n- Note\n\n"
+        "| Country | Price |\n| --- | --- |\n| Norway | 9.50 |"
+    )
+    rows = split({"id": "a", "text": read.documents[0].text})
+    assert rows[-1].passage.text == "- Country: Norway; Price: 9.50"
+
+
+def test_a_docx_is_read_with_its_changes_taken_and_without_what_is_hidden() -> None:
+    body = (
+        "<w:p><w:r><w:t>It costs </w:t></w:r>"
+        "<w:del><w:r><w:delText>10</w:delText><w:t>10</w:t></w:r></w:del>"
+        "<w:ins><w:r><w:t>12</w:t></w:r></w:ins>"
+        "<w:r><w:rPr><w:vanish/></w:rPr><w:t>secret</w:t></w:r>"
+        "<w:hyperlink><w:r><w:t> euros</w:t><w:instrText>FIELD</w:instrText></w:r></w:hyperlink>"
+        "</w:p><w:sdt><w:sdtContent>" + paragraph("In a control.") + "</w:sdtContent></w:sdt>"
+    )
+    assert text(docx(body)) == "It costs 12 euros\n\nIn a control."
+
+
+def zip_of(**parts: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, data in parts.items():
+            package.writestr(name, data)
+    return out.getvalue()
+
+
+ENTITIES = (
+    '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
+    f"<w:document {W}><w:body>&b;</w:body></w:document>"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"PK\x03\x04torn", "no whole DOCX"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "encrypted, or of Word before"),
+        (zip_of(other=b"x"), "no DOCX"),
+        (docx("<w:p>"), "XML that cannot be parsed"),
+        (docx("", word__document_xml=ENTITIES), "XML that cannot be parsed"),
+        (docx("", word__document_xml=b"\x00" * 30_000_000), "unpacks word/document.xml to over"),
+        (docx("", **{"word__media__bomb": b"\x00" * 320_000_000}), "unpacks to 320 MB"),
+    ],
+    ids=["torn", "ole", "no-document", "broken-xml", "entities", "bomb", "bomb-beside"],
+)
+def test_a_docx_made_to_hurt_is_named(data: bytes, reason: str) -> None:
+    assert len(data) < 500_000
+    with pytest.raises(Unreadable, match=reason):
+        docx_reader.read(data, "name")
+
+
+def test_a_zip_within_a_docx_is_never_opened() -> None:
+    bomb = zip_of(inner=b"\x00" * 50_000_000)
+    assert text(docx(paragraph("Fine."), **{"word__embeddings__x.docx": bomb})) == "Fine."
+
+
+# The child ------------------------------------------------------------------------------------
+
+
+def test_the_child_reads_one_file_after_the_other() -> None:
+    with Sandbox() as read:
+        assert read(b"# One\n\nText \xe4\xbd\xa0.", "a.md").documents[0].title == "One"
+        with pytest.raises(Unreadable, match="binary"):
+            read(b"\0", "b.md")
+        assert read(_PDF, "c.pdf").documents[0].title == "Caring"
+        first = read._child
+        assert read(b"question,answer\na?,b\n", "d.csv").documents[0].questions == ["a?"]
+        assert read._child is first
+
+
+def test_a_file_that_hangs_its_parser_costs_its_time_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "hanging.py"
+    hanging.write_text(
+        "import sys, time\n"
+        "from app.knowledge.ingest import readers, worker\n"
+        "def hang(data, name):\n    time.sleep(60)\n"
+        "def die(data, name):\n    import os; os._exit(11)\n"
+        "readers.READERS['.html'] = hang\n"
+        "readers.READERS['.pdf'] = die\n"
+        "worker.main()\n"
+    )
+
+    def start(_: Sandbox) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, str(hanging)], env={"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    monkeypatch.setattr(Sandbox, "_start", start)
+    with Sandbox() as read:
+        assert read(b"Text.", "a.md").documents
+        with pytest.raises(Unreadable, match="broke its parser"):
+            read(b"x", "b.pdf")
+        read(b"Text.", "a.md")
+        read._seconds = 0.2
+        with pytest.raises(Unreadable, match="took over 0 s"):
+            read(b"x", "c.html")
+        read._seconds = 30
+        assert read(b"Text.", "d.md").documents
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
+def test_the_child_has_bounded_memory_and_writes_no_file(tmp_path: Path) -> None:
+    code = (
+        "import json, sys\n"
+        "from app.knowledge.ingest import readers, worker\n"
+        "def greedy(data, name):\n    return b'x' * 2_000_000_000\n"
+        "def writing(data, name):\n    open(sys.argv[1], 'w').write('x' * 100_000)\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "readers.READERS['.html'] = greedy\n"
+        "readers.READERS['.pdf'] = writing\n"
+        "worker._limit()\n"
+        "for name in ('a.html', 'b.pdf'):\n"
+        "    print(json.dumps(worker.answer(b'', name)))\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    memory, writing = map(json.loads, out.stdout.splitlines())
+    assert "more than 1.5 GB of memory" in memory["reason"]
+    assert "OSError" in writing["reason"]
+
+
+def test_whatever_a_parser_trips_over_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(data: bytes, name: str) -> Read:
+        raise KeyError(data, name)
+
+    monkeypatch.setitem(readers.READERS, ".pdf", fail)
+    assert worker.answer(b"", "a.pdf")["reason"] == "cannot be parsed (KeyError)"
+    assert re.match("has the ending", worker.answer(b"", "a.exe")["reason"])
