@@ -24,6 +24,7 @@ from app.store.feedback import FeedbackBook
 from app.store.maintenance import Maintenance
 from app.store.migrate import upgrade
 from app.store.orders import Orders
+from app.store.tickets import Tickets
 from app.store.users import Users
 
 BUSY_MS = 10_000
@@ -39,6 +40,7 @@ class Store:
         self.conversations = Conversations(self)
         self.feedback = FeedbackBook(self)
         self.orders = Orders(self)
+        self.tickets = Tickets(self)
         self.users = Users(self)
         self.maintenance = Maintenance(self)
 

@@ -1,0 +1,72 @@
+"""How a customer feels, from -1 (angry) to 1 (glad), turn by turn, and when that has sunk.
+
+The classifier was trained on reviews: a bare question ("How long does it take?") or a short reply
+("no") reads as displeased to it. So its word is averaged with that of a list of opinion words, and
+questions and short replies without such a word count as neutral. Chinese, which the classifier was
+never measured on, has the list alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from app.core.language import detect
+from app.sentiment.prediction import MOST, Prediction
+from app.sentiment.scripted import ScriptedSentiment
+
+log = structlog.get_logger(__name__)
+Mood = Callable[[str], float]
+Predict = Callable[[Sequence[str]], Sequence[Prediction]]
+
+DECAY = 0.7
+"""What is left of a turn's displeasure at the next turn."""
+SUNK = 1.0
+"""Displeasure above it is too much. One turn alone never is; two angry ones are; a lasting -0.4 is
+at its fifth turn, a lasting -0.3 never."""
+FEW_WORDS = 4
+_ASKS = re.compile(r"[?？]\W*$")
+
+
+def reader(predict: Predict | None = None) -> Mood:
+    """text -> mood, with a classifier's `predict` (labels positive and negative), or without.
+
+    A classifier that fails or is not there yet leaves the word list: a mood is never worth a turn.
+    """
+    words = ScriptedSentiment()
+
+    def mood(text: str) -> float:
+        [listed] = words.predict([text])
+        by_list = _signed(listed)
+        if predict is None or detect(text) == "zh":
+            return by_list
+        if listed.not_sure and (_ASKS.search(text) or len(text.split()) < FEW_WORDS):
+            return 0.0
+        try:
+            [read] = predict([text])
+        except Exception:
+            log.warning("mood_unread", exc_info=True)
+            return by_list
+        return (_signed(read) + by_list) / 2
+
+    return mood
+
+
+def displeasure(moods: Sequence[float]) -> float:
+    """Of the turns so far, oldest first: what went wrong adds up, fades, and a glad turn heals."""
+    total = 0.0
+    for mood in moods:
+        total = DECAY * total - mood
+        total = max(0.0, total)
+    return total
+
+
+def sunk(moods: Sequence[float]) -> bool:
+    """Whether the customer should not be left to the bot."""
+    return displeasure(moods) > SUNK
+
+
+def _signed(read: Prediction) -> float:
+    return (read.intensity or 0.0) / MOST

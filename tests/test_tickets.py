@@ -1,0 +1,161 @@
+"""Tickets: one a conversation, who has it, what comes first; nothing is promised uncommitted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.core.desk import Desk, Packet, Said
+from app.core.errors import NotFound
+from app.store.db import Store, open_store
+from app.store.models import Conversation, Ticket, utc_now
+from app.store.tickets import Held
+
+OWNER = "visitor:a"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path / 'test.db'}")
+    yield opened
+    opened.close()
+
+
+def packet(reason: str = "asked", **rest: object) -> Packet:
+    tree = {"reason": reason, "summary": "Wants a person.", "language": "en"} | rest
+    return Packet.model_validate(tree)
+
+
+def handed(store: Store, reason: str = "asked", owner: str = OWNER, **rest: object) -> str:
+    desk: Desk = store.tickets
+    return desk.hand_over(owner, store.conversations.create(owner, "en"), packet(reason, **rest))
+
+
+def handled_by(store: Store, ticket: str) -> str | None:
+    with store.read() as session:
+        found = session.get_one(Conversation, store.tickets.get(ticket).conversation_id)
+        return found.handled_by
+
+
+def test_a_conversation_has_one_ticket_with_the_newest_packet(store: Store) -> None:
+    talk = store.conversations.create(OWNER, "en")
+    first = store.tickets.hand_over(OWNER, talk, packet("mood"))
+    said = [Said(role="user", content="human!")]
+    again = store.tickets.hand_over(OWNER, talk, packet("low_confidence", transcript=said))
+    assert again == first
+    [ticket] = store.tickets.queue()
+    assert ticket.packet.transcript == said
+    assert ticket.packet.reason == "low_confidence"
+    assert ticket.priority == 3  # as urgent as it ever was
+
+
+def test_a_hand_off_while_an_agent_has_it_leaves_it_with_the_agent(store: Store) -> None:
+    talk = store.conversations.create(OWNER, "en")
+    ticket = store.tickets.hand_over(OWNER, talk, packet())
+    store.tickets.take(ticket, "alex")
+    assert store.tickets.hand_over(OWNER, talk, packet("failure")) == ticket
+    assert (store.tickets.get(ticket).status, store.tickets.get(ticket).agent) == ("taken", "alex")
+
+
+def test_after_it_is_closed_the_next_hand_off_is_a_new_ticket(store: Store) -> None:
+    talk = store.conversations.create(OWNER, "en")
+    first = store.tickets.hand_over(OWNER, talk, packet())
+    store.tickets.close(first, "alex")
+    assert store.tickets.hand_over(OWNER, talk, packet()) != first
+    assert store.tickets.counts() == {"open": 1, "taken": 0, "closed": 1}
+
+
+def test_somebody_elses_conversation_is_not_handed_over(store: Store) -> None:
+    talk = store.conversations.create(OWNER, "en")
+    for owner, wanted in (("visitor:b", talk), (OWNER, "none")):
+        with pytest.raises(NotFound):
+            store.tickets.hand_over(owner, wanted, packet())
+    assert store.tickets.queue() == []
+
+
+def test_many_hand_offs_at_once_make_one_ticket(store: Store) -> None:
+    talk = store.conversations.create(OWNER, "en")
+    ids: list[str] = []
+
+    def hand() -> None:
+        ids.append(store.tickets.hand_over(OWNER, talk, packet()))
+
+    threads = [threading.Thread(target=hand) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 6
+    assert len(set(ids)) == 1
+
+
+def test_the_most_urgent_comes_first_then_who_waits_longest(store: Store) -> None:
+    declined = handed(store, "low_confidence")
+    late, early = handed(store), handed(store)
+    angry = handed(store, "asked", moods=[0.2, -0.9])
+    failed = handed(store, "failure")
+    with store.write() as session:
+        session.get_one(Ticket, early).created = utc_now() - timedelta(hours=1)
+        session.get_one(Ticket, failed).created = utc_now() - timedelta(minutes=1)
+    assert [t.id for t in store.tickets.queue()] == [failed, angry, early, late, declined]
+    store.tickets.take(early, "alex")
+    store.tickets.close(declined, "alex")
+    assert [t.id for t in store.tickets.queue()] == [failed, angry, early, late]
+
+
+def test_who_takes_a_ticket_answers_until_it_is_handed_back(store: Store) -> None:
+    ticket = handed(store)
+    assert store.tickets.take(ticket, "alex").agent == "alex"
+    assert store.tickets.take(ticket, "alex").status == "taken"
+    assert handled_by(store, ticket) == "alex"
+    back = store.tickets.release(ticket, "alex")
+    assert (back.status, back.agent, handled_by(store, ticket)) == ("open", None, None)
+
+
+def test_a_second_agent_is_told_who_has_it(store: Store) -> None:
+    ticket = handed(store)
+    store.tickets.take(ticket, "alex")
+    for call in (store.tickets.take, store.tickets.release, store.tickets.close):
+        with pytest.raises(Held, match="alex has this ticket") as told:
+            call(ticket, "bea")
+        assert "alex 正在处理" in told.value.zh
+    assert handled_by(store, ticket) == "alex"
+
+
+def test_what_is_closed_or_gone_cannot_be_taken(store: Store) -> None:
+    ticket = handed(store)
+    with pytest.raises(Held, match="take this ticket over first"):
+        store.tickets.release(ticket, "alex")
+    store.tickets.close(ticket, "alex")
+    with pytest.raises(Held, match="closed"):
+        store.tickets.take(ticket, "alex")
+    with pytest.raises(NotFound, match="no such ticket"):
+        store.tickets.take("none", "alex")
+
+
+def test_closing_lets_the_bot_answer_and_begin_anew(store: Store) -> None:
+    ticket = handed(store)
+    talk = store.tickets.get(ticket).conversation_id
+    with store.write() as session:
+        session.get_one(Conversation, talk).memory = {
+            "ticket": ticket, "declined": 3, "moods": [-1.0], "intent": "human",
+        }  # fmt: skip
+    store.tickets.take(ticket, "alex")
+    store.tickets.close(ticket, "alex")
+    with store.read() as session:
+        found = session.get_one(Conversation, talk)
+        assert found.handled_by is None
+        assert found.memory == {"ticket": None, "declined": 0, "moods": [], "intent": "human"}
+    assert store.tickets.of(str(talk)) is None
+
+
+def test_a_ticket_goes_with_its_conversation(store: Store) -> None:
+    ticket = handed(store)
+    with store.write() as session:
+        talk = session.get_one(Conversation, store.tickets.get(ticket).conversation_id)
+        session.delete(talk)
+    assert store.tickets.queue() == []
