@@ -57,6 +57,16 @@
     childList: true, subtree: true, attributes: true, attributeFilter: ["aria-label"],
   });
 
+  // Gradio says in English only that the server is away; it loads the page anew when it is back.
+  new MutationObserver(() => {
+    const words = window.frontdesk.words?.lost;
+    for (const node of words ? document.querySelectorAll(".toast-messages *") : []) {
+      if (!node.childElementCount && node.textContent.startsWith("Connection to the server was lost")) {
+        node.textContent = words;
+      }
+    }
+  }).observe(document, { childList: true, subtree: true });
+
   const theme = () => (document.body.classList.contains("dark") ? "dark" : "light");
 
   // A report is a page of its own in a frame without script; the frame is as high as the report.
@@ -145,9 +155,13 @@
       document.querySelector("button#retry")?.click();
     },
   };
-  addEventListener("click", ({ target }) => {
-    const button = target.closest?.("button.act, button.cite");
+  addEventListener("click", (event) => {
+    const button = event.target.closest?.("button.act, button.cite");
     if (button) actions[button.name]?.(button);
+    if (event.target.closest?.("a.skip")) {
+      event.preventDefault();
+      box()?.focus();
+    }
   });
 
   addEventListener("keydown", (event) => {
