@@ -122,11 +122,29 @@ def test_a_passage_is_embedded_once_for_all_starts(cache: Path) -> None:
     assert len(list(cache.iterdir())) == 1
 
 
-def test_changed_texts_and_other_encoders_are_embedded_anew(cache: Path) -> None:
+def test_what_changed_is_embedded_and_nothing_else(cache: Path) -> None:
+    whole = encode_cached(Counting(), TEXTS)
+    again = Counting()
+    found = encode_cached(again, ["new", *reversed(TEXTS), "newer"])
+    assert again.encoded == 2
+    assert np.array_equal(found[1:5], whole[::-1])
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_another_encoder_shares_no_vectors(cache: Path) -> None:
     encode_cached(Counting(), TEXTS)
-    encode_cached(Counting(), [*TEXTS, "new"])
     assert encode_cached(Counting(64), TEXTS).shape == (4, 64)
-    assert len(list(cache.iterdir())) == 3
+    assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.usefixtures("cache")
+def test_many_texts_and_none_are_read_from_the_cache() -> None:
+    many = [f"text {n}" for n in range(1201)]
+    first = encode_cached(Counting(), many)
+    again = Counting()
+    assert np.array_equal(encode_cached(again, many), first)
+    assert again.encoded == 0
+    assert encode_cached(again, []).shape == (0, 256)
 
 
 @pytest.mark.usefixtures("cache")
@@ -139,8 +157,13 @@ def test_equal_texts_share_a_vector() -> None:
 def test_a_torn_cache_file_is_made_again(cache: Path) -> None:
     whole = encode_cached(Counting(), TEXTS)
     (file,) = cache.iterdir()
-    file.write_bytes(file.read_bytes()[:100])
-    assert np.array_equal(encode_cached(Counting(), TEXTS), whole)
+    torn = file.read_bytes()
+    for data in (torn[:100], torn[:5000], b"no database" * 100, b""):
+        file.write_bytes(data)
+        assert np.array_equal(encode_cached(Counting(), TEXTS), whole)
+    again = Counting()
+    encode_cached(again, TEXTS)
+    assert again.encoded == 0
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
