@@ -1,4 +1,4 @@
-"""Every passage index keeps the contract; BM25 counts as BM25 does."""
+"""Every field index keeps the contract; BM25 counts as BM25 does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.knowledge.index import Bm25Index, DenseIndex, PassageIndex
+from app.knowledge.index import Bm25Index, DenseIndex, FieldIndex
 from app.knowledge.terms import STOP_WORDS, stem, terms
 from app.knowledge.vectors import encode_cached
 from app.models.encoder import Array, HashEncoder
@@ -21,10 +21,10 @@ TEXTS = [
 ]
 
 
-class PassageIndexContract:
-    """What every PassageIndex does; a subclass says how to make one."""
+class FieldIndexContract:
+    """What every FieldIndex does; a subclass says how to make one."""
 
-    def make(self, texts: list[str]) -> PassageIndex:
+    def make(self, texts: list[str]) -> FieldIndex:
         raise NotImplementedError
 
     def test_there_is_one_score_a_text(self) -> None:
@@ -53,8 +53,8 @@ class PassageIndexContract:
         assert self.make(["tea"]).scores("tea")[0] > 0
 
 
-class TestBm25(PassageIndexContract):
-    def make(self, texts: list[str]) -> PassageIndex:
+class TestBm25(FieldIndexContract):
+    def make(self, texts: list[str]) -> FieldIndex:
         return Bm25Index(texts)
 
     def test_scores_are_those_of_the_formula_as_a_share(self) -> None:
@@ -71,8 +71,8 @@ class TestBm25(PassageIndexContract):
         assert not Bm25Index(["it is", "and so"]).scores("it is").any()
 
 
-class TestDense(PassageIndexContract):
-    def make(self, texts: list[str]) -> PassageIndex:
+class TestDense(FieldIndexContract):
+    def make(self, texts: list[str]) -> FieldIndex:
         return DenseIndex(texts, HashEncoder())
 
 

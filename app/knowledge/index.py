@@ -1,8 +1,8 @@
-"""Two ways to score every passage for a question, behind one seam.
+"""Two ways to score every text of one field for a question.
 
-What every index keeps (tests/test_index.py holds it as a contract): one score a text, in the order
-given; higher is better; about 0 where nothing matches and 1 where all does; the same question, the
-same scores.
+What every field index keeps (tests/test_index.py holds it as a contract): one score a text, in the
+order given; higher is better; about 0 where nothing matches and 1 where all does; the same
+question, the same scores. What is behind the whole search is app.knowledge.passages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.knowledge.vectors import encode_cached
 from app.models.encoder import Array, TextEncoder
 
 
-class PassageIndex(Protocol):
+class FieldIndex(Protocol):
     """n texts that a question is scored against."""
 
     def scores(self, question: str) -> Array:

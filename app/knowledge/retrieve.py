@@ -7,11 +7,9 @@ has .914), so scores are fused: a cosine, and BM25 as a share of its largest pos
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,14 +19,11 @@ from app.core.messages import Message, Passage
 from app.knowledge import followup
 from app.knowledge.confidence import Confidence, features, load
 from app.knowledge.parts import parts
-from app.knowledge.shelf import Ranking, Scores, Shelf
-from app.knowledge.split import Section, split
+from app.knowledge.passages import Audience, Doc, MemoryIndex, PassageIndex, fingerprint
+from app.knowledge.shelf import Candidates, Ranking, Scores
 from app.models.encoder import Array, TextEncoder
 
 Mode = Literal["bm25", "dense", "hybrid"]
-Audience = Literal["public", "agents"]
-_SEES: dict[Audience, tuple[str, ...]] = {"public": ("public",), "agents": ("public", "agents")}
-"""Visibilities that an audience may see; an unknown one is seen by nobody."""
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -49,26 +44,20 @@ class RetrievalConfig:
 class Knowledge:
     """Articles, searchable; made by `Knowledge.build`. Safe to use from several threads.
 
-    Each audience has indexes of its own: what it may not see is not in them, so it is neither found
-    nor counted. Whoever does not name an audience searches what is public.
+    Whoever does not name an audience searches what is public; see app.knowledge.passages.
     """
 
     def __init__(
-        self,
-        shelves: Mapping[Audience, Mapping[str, Shelf]],
-        encoder: TextEncoder,
-        config: RetrievalConfig,
-        confidence: Confidence,
+        self, index: PassageIndex, config: RetrievalConfig, confidence: Confidence
     ) -> None:
-        self._shelves = dict(shelves)
-        self._encoder = encoder
+        self._index = index
         self._confidence = confidence
         self.config = config
 
     @classmethod
     def build(
         cls,
-        docs: Iterable[Mapping[str, Any]],
+        docs: Iterable[Doc],
         encoder: TextEncoder,
         config: RetrievalConfig = RetrievalConfig(),
     ) -> Knowledge:
@@ -76,22 +65,18 @@ class Knowledge:
 
         Raises InputError where there is no text that anybody may see.
         """
-        encode = lru_cache(maxsize=1024)(lambda text: encoder.encode([text])[0])
-        found = [(doc.get("visibility") or "public", s) for doc in docs for s in split(doc)]
-        shelves: dict[Audience, Mapping[str, Shelf]] = {}
-        for audience, seen in _SEES.items():
-            if audience == "public" or any(visibility == audience for visibility, _ in found):
-                sections = [section for visibility, section in found if visibility in seen]
-                shelves[audience] = _by_language(sections, encoder, encode)
-            else:
-                shelves[audience] = shelves["public"]
-        if not any(shelf.passages for shelf in shelves["agents"].values()):
+        index = MemoryIndex(encoder).changed(docs)
+        if not index.candidates((), "en", "agents").passages:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
-        return cls(shelves, encoder, config, load())
+        return cls(index, config, load())
 
-    def over(self, docs: Iterable[Mapping[str, Any]]) -> Knowledge:
-        """The same over other articles; texts that are in the cache are not embedded again."""
-        return Knowledge.build(docs, self._encoder, self.config)
+    def over(self, docs: Iterable[Doc]) -> Knowledge:
+        """The same over other articles; only those that differ are indexed anew."""
+        wanted = {str(doc["id"]): doc for doc in docs}
+        held = self._index.held()
+        put = [doc for id_, doc in wanted.items() if held.get(id_) != fingerprint(doc)]
+        index = self._index.changed(put, held.keys() - wanted.keys())
+        return Knowledge(index, self.config, self._confidence)
 
     def search(
         self,
@@ -143,23 +128,19 @@ class Knowledge:
         mode: Mode = "hybrid",
         audience: Audience = "public",
     ) -> Ranking:
-        """All passages in the question's language scored, for each part of the question."""
-        shelf, language = self._shelf(question, audience), detect(question)
-        halves = self._scores(shelf, followup.whole(question, history))
-        fused = [self._fuse(halves, language, mode)]
+        """The candidates in the question's language scored, for each part of the question."""
+        language, whole = detect(question), followup.whole(question, history)
         asked = [] if history else parts(question)
+        shelf = self._index.candidates([whole, *asked], language, audience)
+        halves = self._scores(shelf, whole)
+        fused = [self._fuse(halves, language, mode)]
         if len(asked) > 1:
             share = np.float32(self.config.part_weight)
             alone = [self._fuse(self._scores(shelf, part), language, mode) for part in asked]
             fused = [share * part + (1 - share) * fused[0] for part in alone]
         return Ranking(shelf, halves, tuple(fused))
 
-    def _shelf(self, question: str, audience: Audience) -> Shelf:
-        """The passages in the question's language, else those in the other."""
-        shelves = self._shelves[audience]
-        return shelves.get(detect(question)) or next(iter(shelves.values()))
-
-    def _scores(self, shelf: Shelf, text: str) -> Scores:
+    def _scores(self, shelf: Candidates, text: str) -> Scores:
         return shelf.scores(normalise(text), self.config.title_weight)
 
     def _fuse(self, scores: Scores, language: str, mode: Mode) -> Array:
@@ -169,13 +150,3 @@ class Knowledge:
         weight = np.float32({"bm25": 1.0, "dense": 0.0, "hybrid": share}[mode])
         fused: Array = weight * scores.bm25 + (1 - weight) * scores.dense
         return fused
-
-
-def _by_language(
-    sections: Iterable[Section], encoder: TextEncoder, encode: Callable[[str], Array]
-) -> dict[str, Shelf]:
-    """A shelf for each language; an empty one where there is nothing."""
-    found: dict[str, list[Section]] = defaultdict(list)
-    for section in sections:
-        found[section.passage.lang].append(section)
-    return {lang: Shelf(s, encoder, encode) for lang, s in (found or {"en": []}).items()}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.messages import Passage
 from app.knowledge.index import Bm25Index, DenseIndex
@@ -20,12 +21,36 @@ class Scores(NamedTuple):
     dense: Array
 
 
+class Candidates(Protocol):
+    """n passages that a question is scored against, none of them twice."""
+
+    @property
+    def passages(self) -> Sequence[Passage]:
+        """In the order of the scores."""
+        ...
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """The row of each passage by its id."""
+        ...
+
+    @property
+    def articles(self) -> NDArray[Any]:
+        """(n,) ids of the articles that the passages are of."""
+        ...
+
+    def scores(self, question: str, title_weight: float) -> Scores:
+        """Both scores of every passage, about 0 where nothing matches and 1 where all does."""
+        ...
+
+
 class Shelf:
     """n sections of one language, scored as the larger of text and (weighted) title."""
 
     def __init__(
         self, sections: Sequence[Section], encoder: TextEncoder, encode: Callable[[str], Array]
     ) -> None:
+        self.sections = list(sections)
         self.passages = [section.passage for section in sections]
         self.rows = {passage.id: row for row, passage in enumerate(self.passages)}
         self.articles = np.array([passage.article for passage in self.passages])
@@ -54,7 +79,7 @@ def _field_max(text: Array, title: Array, title_weight: float) -> Array:
 class Ranking(NamedTuple):
     """The scores of n passages for one question."""
 
-    shelf: Shelf
+    shelf: Candidates
     halves: Scores
     """Of the whole question."""
     parts: tuple[Array, ...]
