@@ -85,28 +85,12 @@ def visit(address: str, chromium: Browser) -> Iterator[Open]:
     wrong: list[str] = []
     contexts = []
 
-    def on_dialog(dialog: Dialog) -> None:
-        wrong.append(dialog.message)
-        dialog.dismiss()
-
-    def on_request(request: Request) -> None:
-        if not request.url.startswith((address, "data:", "blob:")):
-            wrong.append(request.url)
-
-    def watched(page: Page) -> Page:
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: wrong.append(str(e)))
-        page.on("dialog", on_dialog)
-        page.on("request", on_request)
-        return page
-
     def visiting(language: str = "en", width: int = 1280, height: int = 900, **more: Any) -> Page:
         context = chromium.new_context(
             locale=LOCALES[language], viewport={"width": width, "height": height}, **more
         )
         contexts.append(context)
-        page = watched(context.new_page())
+        page = watched(context.new_page(), address, wrong)
         page.goto(address)
         opened(page, language)
         return page
@@ -115,6 +99,25 @@ def visit(address: str, chromium: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert wrong == []
+
+
+def watched(page: Page, address: str, wrong: list[str]) -> Page:
+    """The page, which notes errors, dialogs and requests to anywhere but `address` in `wrong`."""
+
+    def on_dialog(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            wrong.append(request.url)
+
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: wrong.append(str(e)))
+    page.on("dialog", on_dialog)
+    page.on("request", on_request)
+    return page
 
 
 def opened(page: Page, language: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.core.errors import NotFound
@@ -172,8 +173,15 @@ def site(folder: Path, **settings: Any) -> Iterator[Site]:
 @contextmanager
 def listening(made: Site) -> Iterator[str]:
     """The site on a free port of this machine; its URL."""
+    with listening_app(made.app) as address:
+        yield address
+
+
+@contextmanager
+def listening_app(app: FastAPI) -> Iterator[str]:
+    """An application on a free port of this machine; its URL."""
     listener = bind("127.0.0.1", 0)
-    config = uvicorn.Config(made.app, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from app.core.files import RELEASES, ROOT, cache_dir, read_json, sha256_files, write_json
 from app.core.provenance import machine, now
+from tests.prove_canaries import canaries
 from tests.prove_gate import gate
 from tests.prove_resume import resume
 
@@ -157,6 +158,14 @@ PROOFS = {
         loops, 1,
         ("deploy/loop.py", "finetune/configs/feedback-sentiment.yaml",
          "finetune/configs/feedback-support.yaml", "eval/batched.py", "finetune/feedback.py"),
+    ),
+    "canaries": Proof(
+        "32 users of 20 turns each, at once, over HTTP and on the page, never see a word of "
+        "another's, and each answer is given all of its own conversation",
+        canaries, 20,
+        ("app/serving/turns.py", "app/serving/quota.py", "app/store/conversations.py",
+         "app/store/branches.py", "app/support/chat.py", "app/ui/asking.py", "app/web/chat.py",
+         "app/core/visitor.py", "tests/prove_canaries.py"),
     ),
     "kill": Proof(
         "kill -9 in mid-turn loses no question and leaves the database whole",

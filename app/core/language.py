@@ -23,3 +23,8 @@ def normalise(text: str) -> str:
     composed = unicodedata.normalize("NFC", text)
     kept = (c for c in composed if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
     return "".join(kept).strip()
+
+
+def shows_nothing(text: str) -> bool:
+    """Whether a reader would see nothing of it: spaces, controls and invisible marks alone."""
+    return all(unicodedata.category(character)[0] in "ZC" for character in text)

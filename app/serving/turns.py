@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from app.core.errors import InputError, TooLarge
-from app.core.language import normalise
+from app.core.language import normalise, shows_nothing
 from app.core.messages import Message
 from app.core.settings import Settings
 from app.serving.metrics import Metrics
@@ -156,7 +156,7 @@ class Turns:
                 zh=f"您的消息有 {len(text):,} 个字符，最多 {bound:,} 个，请缩短。",
             )
         clean = normalise(text)
-        if not clean:
+        if shows_nothing(clean):
             raise InputError(
                 "your message is empty: type a question", zh="消息是空的，请输入问题。"
             )

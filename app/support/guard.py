@@ -7,10 +7,8 @@ that app.core.prompt does not list pass too; the tokenizer's own sanitiser is th
 
 from __future__ import annotations
 
-import unicodedata
-
 from app.core.errors import InputError, TooLarge
-from app.core.language import normalise
+from app.core.language import normalise, shows_nothing
 from app.core.prompt import defuse
 
 MAX_CHARS = 8000
@@ -28,6 +26,6 @@ def clean(text: str, max_chars: int = MAX_CHARS) -> str:
             zh=f"您的消息有 {len(text):,} 个字符，最多 {max_chars:,} 个，请缩短。",
         )
     asked = normalise(text)
-    if all(unicodedata.category(character)[0] in "ZC" for character in asked):
+    if shows_nothing(asked):
         raise InputError("your message is empty: type a question", zh="消息是空的，请输入问题。")
     return defuse(asked)
