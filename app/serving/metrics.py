@@ -24,6 +24,13 @@ class Metrics:
         self.feedback = Counter(
             "frontdesk_feedback", "Thumbs", ["kind", "rating"], registry=registry
         )
+        self.handoffs = Counter(
+            "frontdesk_handoffs", "Hand-offs delivered to the desk", ["reason"], registry=registry
+        )
+        self.handoffs_failed = Counter(
+            "frontdesk_handoffs_failed", "Hand-offs that could not be delivered", ["reason"],
+            registry=registry,
+        )  # fmt: skip
         self.seconds = Histogram(
             "frontdesk_call_seconds", "Time of a call", ["call"], buckets=SECONDS, registry=registry
         )

@@ -53,11 +53,12 @@ class Conversations:
         finish: str | None = None,
         confidence: float | None = None,
         replaces: str | None = None,
+        author: str | None = None,
     ) -> str:
         """Add a message at the end, committed when this returns; gives its id back.
 
         replaces: id of the last question, which this one takes the place of (app.store.branches).
-        Raises NotFound where the conversation is not the owner's.
+        author: name of the agent who wrote it. Raises NotFound where the conversation is not the owner's.
         """
         with self._store.write() as session:
             # Locked where the database has row locks: two that append at once take turns.
@@ -68,7 +69,7 @@ class Conversations:
                 id=message_id or new_id(), kind="chat", owner=owner,
                 conversation_id=conversation_id, position=_next(session, conversation_id),
                 role=role, content=content, citations=list(citations), release=release,
-                prompt_version=prompt_version, finish=finish, confidence=confidence,
+                prompt_version=prompt_version, finish=finish, confidence=confidence, author=author,
             )  # fmt: skip
             session.add(message)
             session.execute(
@@ -93,6 +94,11 @@ class Conversations:
             _own(session, owner, conversation_id)
             turns = [_turn(message, rating) for message, rating in session.execute(query)]
         return turns if replaced else branches.live(turns)
+
+    def handled_by(self, owner: str, conversation_id: str) -> str | None:
+        """Name of the agent who has it; none where the bot answers. Raises NotFound."""
+        with self._store.read() as session:
+            return _own(session, owner, conversation_id).handled_by
 
     def rename(self, owner: str, conversation_id: str, title: str) -> None:
         """Give it a title of its own; an empty one goes back to its first question.
@@ -200,5 +206,5 @@ def _short(text: str) -> str:
 def _turn(message: Message, rating: int | None) -> Turn:
     return Turn(
         message.id, message.role, message.content, message.citations, message.release,
-        message.finish, message.confidence, rating, message.created,
+        message.finish, message.confidence, rating, message.created, message.author,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from app.core.errors import ConfigError, InputError
 from app.core.files import writable
 from app.store.articles import Articles
 from app.store.conversations import Conversations
+from app.store.curated import CuratedBook
 from app.store.feedback import FeedbackBook
 from app.store.maintenance import Maintenance
 from app.store.migrate import upgrade
@@ -41,6 +42,7 @@ class Store:
         self.feedback = FeedbackBook(self)
         self.orders = Orders(self)
         self.tickets = Tickets(self)
+        self.curated = CuratedBook(self)
         self.users = Users(self)
         self.maintenance = Maintenance(self)
 

@@ -32,6 +32,8 @@ class Turn(NamedTuple):
     rating: int | None
     """The owner's thumb: 1, -1, or none."""
     created: datetime
+    author: str | None = None
+    """Name of the agent who wrote it; none: the customer or the bot, by role."""
 
 
 class Rateable(NamedTuple):

@@ -1,0 +1,69 @@
+"""What to offer for a product that comes back, and why: from the same shelf, in stock.
+
+The recommender orders them (who took this also took); the reasons are facts of the catalogue, for
+"because you like it" would be wrong of what somebody sends back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from app.recommend.lexicon import category_name
+from app.recommend.shop import Filters
+
+if TYPE_CHECKING:
+    from app.recommend.catalogue import Product
+    from app.recommend.shop import Shop
+
+ABOUT_THE_SAME = 0.10
+"""Difference in price, as a share, that is not worth a word."""
+
+
+class Replacement(NamedTuple):
+    """A product to take instead."""
+
+    id: str
+    title: str
+    price: float | None
+    reason: str
+    """A sentence part in the customer's language."""
+
+
+def propose(shop: Shop, returned: str, language: str = "en", k: int = 3) -> list[Replacement]:
+    """At most k products of the same shelf instead of `returned`, an id or a title; best first.
+
+    Empty where the product is unknown or the shelf holds nothing else that is in stock.
+    """
+    product = named(shop, returned)
+    if product is None or not product.category:
+        return []
+    found = shop.suggest(
+        liked=(product.id,), filters=Filters(category=product.category), k=k, language=language
+    )
+    return [Replacement(s.id, s.title, s.price, _why(product, s.price, language)) for s in found]
+
+
+def named(shop: Shop, wanted: str) -> Product | None:
+    """The product of this id, or of this title in any case."""
+    products = shop.catalogue.products
+    plain = wanted.strip().casefold()
+    by_title = {p.title.casefold(): p for p in products.values()}
+    return products.get(wanted.strip()) or by_title.get(plain)
+
+
+def _why(returned: Product, price: float | None, language: str) -> str:
+    chinese = language.startswith("zh")
+    shelf = category_name(returned.category, language)
+    said = [f"与 {returned.title} 同属{shelf}，有货" if chinese else
+            f"In stock, and from the same shelf as {returned.title}: {shelf}"]  # fmt: skip
+    if price is not None and returned.price:
+        apart = price - returned.price
+        if abs(apart) <= ABOUT_THE_SAME * returned.price:
+            said.append("价格相近" if chinese else "about the same price")
+        else:
+            amount = f"€{abs(apart):.2f}"
+            less = ("便宜", "less") if apart < 0 else ("贵", "more")
+            said.append(f"{less[0]} {amount}" if chinese else f"{amount} {less[1]}")
+    return ("，" if chinese else "; ").join(said)
+
+
