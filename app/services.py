@@ -19,6 +19,7 @@ from app.core.release import Release
 from app.core.settings import Settings, signing_secret
 from app.core.visitor import Visitors
 from app.serving.accounts import Accounts
+from app.serving.deskwork import Deskwork
 from app.serving.features import Loaders, loaders
 from app.serving.loading import Readiness, Slot, Watcher
 from app.serving.metrics import Metrics
@@ -68,6 +69,7 @@ class Services:
         }
         self._watcher = Watcher(self._slots.values(), self.sweep)
         self._turns = Turns(self.store, settings, self._quota, self.metrics)
+        self.desk = Deskwork(self.store, self.metrics, lambda: self.shop, lambda: self.support)
 
     # Life ---------------------------------------------------------------------------------------
 

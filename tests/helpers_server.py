@@ -34,6 +34,7 @@ class FakeSupport:
     """Says the question back, a word at a time; `gate` holds it before each word."""
 
     prompt_version = "support/1"
+    encoder = None
 
     def __init__(self, release_id: str = "support-1") -> None:
         self.release_id = release_id

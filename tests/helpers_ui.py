@@ -45,6 +45,7 @@ class FakeSupport:
     """Says ANSWER word by word, `pause` seconds apart; "boom" breaks it half-way."""
 
     prompt_version = "support/1"
+    encoder = None
 
     def __init__(self, release_id: str = "support-test", pause: float = 0.0) -> None:
         self.release_id, self.pause = release_id, pause

@@ -48,9 +48,15 @@ class Knowledge:
     """
 
     def __init__(
-        self, index: PassageIndex, config: RetrievalConfig, confidence: Confidence
+        self,
+        index: PassageIndex,
+        config: RetrievalConfig,
+        confidence: Confidence,
+        encoder: TextEncoder | None = None,
     ) -> None:
         self._index = index
+        self.encoder = encoder
+        """What texts are embedded with, where the index lets others use it."""
         self._confidence = confidence
         self.config = config
 
@@ -68,7 +74,7 @@ class Knowledge:
         index = MemoryIndex(encoder).changed(docs)
         if not index.candidates((), "en", "agents").passages:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
-        return cls(index, config, load())
+        return cls(index, config, load(), encoder)
 
     def over(self, docs: Iterable[Doc]) -> Knowledge:
         """The same over other articles; only those that differ are indexed anew."""
@@ -76,7 +82,7 @@ class Knowledge:
         held = self._index.held()
         put = [doc for id_, doc in wanted.items() if held.get(id_) != fingerprint(doc)]
         index = self._index.changed(put, held.keys() - wanted.keys())
-        return Knowledge(index, self.config, self._confidence)
+        return Knowledge(index, self.config, self._confidence, self.encoder)
 
     def search(
         self,

@@ -25,7 +25,7 @@ from app.store.users import ROLES
 if TYPE_CHECKING:
     from app.models.encoder import TextEncoder
     from app.recommend.shop import Shop
-    from app.support.curated import Curated
+    from app.support.chat import SupportChat
     from app.support.declined import Group
     from app.support.replacements import Replacement
 
@@ -60,15 +60,15 @@ class Deskwork:
         store: Store,
         metrics: Metrics,
         shop: Callable[[], Shop],
-        encoder: Callable[[], TextEncoder | None],
+        support: Callable[[], SupportChat],
     ) -> None:
         self._store, self._metrics = store, metrics
-        self._shop, self._encoder = shop, encoder
+        self._shop, self._support = shop, support
 
     # Delivery -----------------------------------------------------------------------------------
 
     def hand_over(self, owner: str, conversation_id: str, packet: Packet) -> str:
-        """Deliver a hand-off; see app.core.desk.Desk. Raises NotDelivered, which is logged."""
+        """Deliver a hand-off; see app.core.desk.Desk. Raises NotDelivered."""
         try:
             known = self._store.tickets.of(conversation_id)
             ticket = self._store.tickets.hand_over(owner, conversation_id, packet)
@@ -76,8 +76,6 @@ class Deskwork:
                 raise NotFound("the ticket was closed while it was delivered")
         except Exception as error:
             self._metrics.handoffs_failed.labels(packet.reason).inc()
-            log.error("handoff_failed", conversation=conversation_id, reason=packet.reason,
-                      exc_info=error)  # fmt: skip
             raise NotDelivered("no person could be reached just now: please try again") from error
         if known is None:
             self._metrics.handoffs.labels(packet.reason).inc()
@@ -169,11 +167,12 @@ class Deskwork:
 
     # Parts --------------------------------------------------------------------------------------
 
-    def curated(self) -> Curated:
-        """What agents wrote, as the chat looks it up."""
-        from app.support.curated import Curated
-
-        return Curated(self._store.curated, self._encoder())
+    def _encoder(self) -> TextEncoder | None:
+        """The chat's; without one, questions are compared by their letters."""
+        try:
+            return self._support().encoder
+        except AppError:
+            return None
 
     def _replacements(self, packet: Packet, language: str) -> list[Replacement]:
         from app.support.replacements import propose

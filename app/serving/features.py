@@ -43,7 +43,7 @@ def loaders(settings: Settings, store: Store | None = None) -> Loaders:
     on those of the demo shop.
     """
     docs = partial(articles, settings, store)
-    support = partial(_support, settings, docs)
+    support = partial(_support, settings, docs, store)
     renewal = Renewal(store.articles.revision if store else str, lambda chat: chat.over(docs()))
     if settings.model == SCRIPTED:
         return {
@@ -102,14 +102,18 @@ def _recommended() -> Release | None:
     return release.read(folder) if (folder / "release.json").is_file() else None
 
 
-def _support(settings: Settings, docs: Callable[[], list[dict[str, Any]]]) -> Loaded:
+def _support(
+    settings: Settings, docs: Callable[[], list[dict[str, Any]]], store: Store | None
+) -> Loaded:
     from app.support.chat import SupportChat
+    from app.support.curated import Curated
 
     options = Options(max_new_tokens=settings.max_new_tokens, deadline_s=settings.deadline_s)
     chat = SupportChat.load(
         release_dir() / "support", docs(),
         model_override=settings.model, options=options,
     )  # fmt: skip
+    chat.curated = Curated(store.curated, chat.encoder) if store else None
     return Loaded(chat, chat.release_id)
 
 

@@ -24,6 +24,7 @@ from app.serving.quota import Quota
 from app.store.db import Store
 from app.store.models import new_id
 from app.store.rows import Turn
+from app.support.answer import left_to
 
 if TYPE_CHECKING:
     from app.support.chat import Answer, SupportChat
@@ -96,9 +97,13 @@ class Turns:
             conversations.append(owner, conversation, "user", question, replaces=replaces)
             history = _messages(conversations.history(owner, conversation)[:-1])
             ticket = _Ticket(owner, conversation, new_id(), chat.prompt_version, chat.release_id)
+            agent = conversations.handled_by(owner, conversation)
             self._running.add(cancel)
             try:
                 yield ticket.part("")
+                if agent:
+                    yield ticket.part("", True, left_to(agent, question, ticket.release))
+                    return
                 yield from self._answer(chat, question, history, cancel, ticket)
             finally:
                 self._running.discard(cancel)

@@ -58,7 +58,8 @@ class Conversations:
         """Add a message at the end, committed when this returns; gives its id back.
 
         replaces: id of the last question, which this one takes the place of (app.store.branches).
-        author: name of the agent who wrote it. Raises NotFound where the conversation is not the owner's.
+        author: name of the agent who wrote it.
+        Raises NotFound where the conversation is not the owner's.
         """
         with self._store.write() as session:
             # Locked where the database has row locks: two that append at once take turns.

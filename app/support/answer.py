@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from app.core.language import detect
 from app.core.messages import Passage
 from app.core.prompt import defuse
 
@@ -35,12 +36,20 @@ class Answer(NamedTuple):
     notes: list[str]
     """What was done to the answer, such as `replaced: 45 is not in the articles`."""
     system: str
-    """quote or model."""
+    """quote or model; person where an agent has the conversation."""
     release: str
     said: int = 0
     """Sentences that a model said; none where articles are quoted or the question is declined."""
     kept: int = 0
     """Those of them that state only what the passages do; the others were replaced."""
+
+
+def left_to(agent: str, question: str, release: str) -> Answer:
+    """The bot's answer while `agent` has the conversation: none."""
+    return Answer(
+        text="", citations=[], declined=False, confidence=1.0, language=detect(question),
+        finish="stop", notes=[f"left to {agent}"], system="person", release=release,
+    )  # fmt: skip
 
 
 class TurnPart(NamedTuple):

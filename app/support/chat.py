@@ -30,6 +30,7 @@ from app.support.quote import quote, render
 
 if TYPE_CHECKING:
     from app.models.encoder import TextEncoder
+    from app.support.curated import Curated
 
 __all__ = ["Answer", "Citation", "SupportChat", "TurnPart"]
 
@@ -60,6 +61,8 @@ class SupportChat:
         self.threshold = knowledge.threshold if threshold is None else threshold
         """Questions of less confidence are declined; None takes the one fitted on dev."""
         self.release_id, self.options = release_id, options
+        self.curated: Curated | None = None
+        """Answers that agents wrote; they come before everything else."""
         self.weights = dict(weights or {})
         """By role (encoder, model): what it runs on, for reports."""
 
@@ -104,6 +107,11 @@ class SupportChat:
         chat.knowledge = self.knowledge.over(docs)
         return chat
 
+    @property
+    def encoder(self) -> TextEncoder | None:
+        """What questions are embedded with, where that is known."""
+        return self.knowledge.encoder
+
     def answer(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """A turn run to its end."""
         for part in self.turn(question, history):
@@ -124,6 +132,9 @@ class SupportChat:
         """
         asked = guard.clean(question)
         turns = [m for m in history if m.role != "system"]
+        written = self.curated.find(asked) if self.curated else None
+        if written:
+            return self._told(_say(written.answer, f"curated: {written.id}"), 1.0, asked)
         said = phrases.small_talk(asked)
         if said:
             return self._told(_say(said), 1.0, asked)
@@ -207,6 +218,6 @@ class SupportChat:
         )
 
 
-def _say(text: str) -> _Way:
+def _say(text: str, *notes: str) -> _Way:
     yield text
-    return Ending("stop", [], [])
+    return Ending("stop", [], list(notes))

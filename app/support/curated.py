@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +71,7 @@ class Curated:
 class _Shelf:
     """The answers of one revision."""
 
-    def __init__(
-        self, revision: str, rows: Sequence[Written], encoder: TextEncoder | None
-    ) -> None:
+    def __init__(self, revision: str, rows: Sequence[Written], encoder: TextEncoder | None) -> None:
         self.revision, self._rows, self._encoder = revision, rows, encoder
         self._exact = {(r.language, normalised(r.question)): r for r in reversed(rows)}
         self._alike = {
@@ -114,7 +112,47 @@ class Alike:
             return self._first(asked, self._closeness(asked)[:place])
         return self._first(asked, self._vectors[:place] @ self._vectors[place])
 
-    def _pairs(text: str) -> set[str]:
+    def _closeness(self, asked: str) -> Vectors:
+        if self._encoder is None or self._vectors is None:
+            mine = _pairs(asked)
+            return np.array([_dice(mine, pairs) for pairs in self._pairs], np.float32)
+        return np.asarray(self._vectors @ self._encoder.encode([asked])[0], np.float32)
+
+    def _first(self, asked: str, close: Vectors) -> int | None:
+        for place in np.argsort(-close, kind="stable"):
+            if close[place] < self._least:
+                return None
+            if same_subject(asked, self._questions[place]):
+                return int(place)
+        return None
+
+
+def normalised(text: str) -> str:
+    """A question without case, punctuation and spaces."""
+    return _BETWEEN.sub(" ", text.casefold()).strip()
+
+
+def same_subject(one: str, other: str) -> bool:
+    """Whether neither names what contradicts the other: numbers, negations, content words."""
+    if set(_NUMBER.findall(one)) != set(_NUMBER.findall(other)):
+        return False
+    if _negations(one) != _negations(other):
+        return False
+    mine, its = _subject(one), _subject(other)
+    return bool(mine and its) and (mine <= its or its <= mine)
+
+
+def _negations(text: str) -> int:
+    return len(_NOT.findall(_CHOICE.sub(r"\1", text))) % 2
+
+
+def _subject(text: str) -> set[str]:
+    found = set(terms(text))
+    # Chinese has no word breaks here: characters, whose pairs differ by what stands beside them.
+    return {t for t in found if len(t) == 1} if detect(text) == "zh" else found
+
+
+def _pairs(text: str) -> set[str]:
     plain = normalised(text).replace(" ", "")
     return {plain[i : i + 2] for i in range(len(plain) - 1)}
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.core.desk import Packet, Reason, Said
+import structlog
+
+from app.core.desk import Desk, Packet, Reason, Said
 from app.core.memory import Memory
 from app.support import mood
 from app.support.phrases import CONTACT
 
+log = structlog.get_logger(__name__)
 OFFER_AFTER = 2
 """Questions declined in a row after which a person is offered."""
 HAND_OVER_AFTER = 3
@@ -32,6 +35,15 @@ class Decision(NamedTuple):
     reason: Reason
     at_once: bool
     """Hand over now; else offer it, and hand over after a yes."""
+
+
+class Delivered(NamedTuple):
+    """How a hand-off went."""
+
+    ticket: str | None
+    """None where it could not be delivered."""
+    sentence: str
+    """What the customer is told, in their language."""
 
 
 def decide(memory: Memory, *, asked: bool = False, failed: bool = False) -> Decision | None:
@@ -84,6 +96,21 @@ def packet(
         moods=list(memory.moods),
         transcript=list(transcript),
     )
+
+
+def deliver(desk: Desk, owner: str, conversation_id: str, handed_over: Packet) -> Delivered:
+    """Hand over, and what may be said of it: a person is promised only where a ticket stands.
+
+    Whatever goes wrong is logged and becomes an honest sentence; a turn does not break on it.
+    """
+    language = handed_over.language
+    try:
+        ticket = desk.hand_over(owner, conversation_id, handed_over)
+    except Exception as error:
+        log.error("handoff_failed", conversation=conversation_id, reason=handed_over.reason,
+                  exc_info=error)  # fmt: skip
+        return Delivered(None, unreached(language))
+    return Delivered(ticket, handed(language))
 
 
 def handed(language: str) -> str:

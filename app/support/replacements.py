@@ -65,5 +65,3 @@ def _why(returned: Product, price: float | None, language: str) -> str:
             less = ("便宜", "less") if apart < 0 else ("贵", "more")
             said.append(f"{less[0]} {amount}" if chinese else f"{amount} {less[1]}")
     return ("，" if chinese else "; ").join(said)
-
-
