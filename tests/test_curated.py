@@ -143,7 +143,7 @@ def test_declined_questions_are_grouped_and_counted() -> None:
                  "do you ship to norway", "Do you ship to Sweden?", "能寄到挪威吗？"),
         Everything(),
     )  # fmt: skip
-    assert [(g.question, g.language, g.count) for g in groups] == [
+    assert [(g.question, g.language, g.times) for g in groups] == [
         ("Do you ship to Norway?", "en", 3), ("Gift wrap?", "en", 1),
         ("Do you ship to Sweden?", "en", 1), ("能寄到挪威吗？", "zh", 1),
     ]  # fmt: skip

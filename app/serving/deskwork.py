@@ -145,7 +145,7 @@ class Deskwork:
     def answers(self, account: Account) -> list[Written]:
         """What agents wrote, the latest first."""
         _agent(account)
-        return self._store.curated.list()
+        return self._store.curated.all()
 
     def write(
         self, account: Account, question: str, answer: str, id_: str | None = None

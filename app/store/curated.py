@@ -70,7 +70,7 @@ class CuratedBook:
                 raise _gone()
             session.delete(row)
 
-    def list(self) -> list[Written]:
+    def all(self) -> list[Written]:
         """All, the latest first."""
         query = select(Curated).order_by(Curated.updated.desc(), Curated.id)
         with self._store.read() as session:

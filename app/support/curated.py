@@ -35,7 +35,7 @@ Vectors = NDArray[np.float32]
 class Book(Protocol):
     """Where they are kept (app.store.curated.CuratedBook)."""
 
-    def list(self) -> list[Written]:
+    def all(self) -> list[Written]:
         """All of them."""
         ...
 
@@ -64,7 +64,7 @@ class Curated:
         if revision != self._shelf.revision:
             with self._lock:
                 if revision != self._shelf.revision:
-                    self._shelf = _Shelf(revision, self._book.list(), self._encoder)
+                    self._shelf = _Shelf(revision, self._book.all(), self._encoder)
         return self._shelf
 
 

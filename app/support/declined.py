@@ -22,7 +22,7 @@ class Group(NamedTuple):
     question: str
     """As it was asked most often, without personal data that can be told by its form."""
     language: str
-    count: int
+    times: int
     latest: datetime
     others: tuple[str, ...] = ()
     """Other ways in which it was asked, redacted."""
@@ -68,11 +68,11 @@ def _joined(groups: Sequence[Group], encoder: TextEncoder | None) -> list[Group]
             place_of[place] = head
             first = heads[head]
             heads[head] = first._replace(
-                count=first.count + group.count, latest=max(first.latest, group.latest),
+                times=first.times + group.times, latest=max(first.latest, group.latest),
                 others=(*first.others, group.question),
             )  # fmt: skip
     return heads
 
 
 def _ordered(groups: Sequence[Group]) -> list[Group]:
-    return sorted(groups, key=lambda g: (-g.count, -g.latest.timestamp(), g.question))
+    return sorted(groups, key=lambda g: (-g.times, -g.latest.timestamp(), g.question))
