@@ -1,4 +1,4 @@
-"""`python -m deploy promote|rollback|stage|check`.
+"""`python -m deploy promote|rollback|stage|check|export`.
 
 Exit status: 0 done, 1 the gate or the check says no, 2 bad input.
 """
@@ -74,6 +74,23 @@ def check(
         print(json.dumps(do(folder, port=port), ensure_ascii=False, indent=2))
     except CheckFailed as failed:
         print(f"no: {failed.message}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@cli.command()
+def export(
+    run: Annotated[str, typer.Argument(help="Run or release folder, or a model reference")],
+    out: Annotated[Path, typer.Option(help="Folder for the file and export.json")],
+    form: Annotated[str, typer.Option("--format", help="gguf")] = "gguf",
+) -> None:
+    """Write a chat model with its adapter merged, if it answers as evaluated (a minute)."""
+    from deploy.chat_parity import Unequal
+    from deploy.export import export as do
+
+    try:
+        print(json.dumps(do(run, out, form).model_dump(mode="json"), indent=2))
+    except Unequal as unequal:
+        print(f"refused: {unequal.message}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

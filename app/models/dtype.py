@@ -49,7 +49,7 @@ def probe() -> dict[str, Any]:
     Remembered in cache_dir()/probe.json by processor, torch version, threads and the variables that
     narrow the instruction set; a change of any measures anew.
     """
-    key = _key()
+    key = machine_key()
     found = remembered("probe.json", key, lambda: {w: _measure(*s) for w, s in _SHAPES.items()})
     log.info("dtype probe of %s: %s", key, found)
     return {"key": key, **found}
@@ -75,7 +75,8 @@ def matmul_rate(dtype: str) -> float:
     return 2e9 / float(probe()["encode"][dtype])
 
 
-def _key() -> str:
+def machine_key() -> str:
+    """What a measured speed holds for: processor, torch version, threads, narrowed instructions."""
     kind = device()
     name = torch.cuda.get_device_name() if kind == "cuda" else machine()["processor"]
     narrowed = [

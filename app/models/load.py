@@ -17,13 +17,12 @@ from app.models.weights import Weights
 def chat_model(
     weights: Weights, adapter: Path | None = None, engines: Sequence[Engine] = ()
 ) -> ChatModel:
-    """The chat engine for `weights`, in the fastest dtype that `engines` lists (fp32 always)."""
+    """The fastest engine and dtype for `weights` that `engines` lists (fp32 here always)."""
     if weights.kind == "scripted":
         return ScriptedChat()
-    from app.models.dtype import choose
-    from app.models.transformers_chat import TransformersChat
+    from app.models.pick import best
 
-    return TransformersChat(weights.folder, adapter, choose(engines, "decode"), weights.ref)
+    return best(weights, adapter, engines)
 
 
 def chat_of(ref: str) -> tuple[ChatModel, Base | Remote]:

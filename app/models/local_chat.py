@@ -97,6 +97,18 @@ class LocalChat:
             given_up.set()
         return answers
 
+    def greedy(self, prompt: Sequence[int], count: int) -> list[int]:
+        """Tokens of the answer to a prompt of tokens, `count` at most, without its end."""
+        return self._written(prompt, count, self._ends)
+
+    def _written(self, prompt: Sequence[int], count: int, ends: frozenset[int]) -> list[int]:
+        ticket = Ticket(prompt, Options(max_new_tokens=count), lambda: None, ends)
+        self._batcher.submit(ticket)
+        said = []
+        while isinstance(item := self._next(ticket), int):
+            said.append(item)
+        return said
+
     def _ticket(
         self,
         messages: Sequence[Message],
