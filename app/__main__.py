@@ -60,10 +60,15 @@ def ingest(
     settings: SettingsFile = None,
 ) -> None:
     """Make the help articles what the files of a folder say; a running server follows at once."""
+    from app.core.settings import load
     from app.knowledge.ingest.command import run
 
+    embedding = load(settings).model != "scripted"
     with _store(settings) as store:
-        run(store, folder, visibility=visibility, dry_run=dry_run, removing=remove, as_json=as_json)
+        run(
+            store, folder, visibility=visibility, dry_run=dry_run, removing=remove,
+            embedding=embedding, as_json=as_json,
+        )  # fmt: skip
 
 
 @db.command()

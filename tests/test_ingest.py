@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from app.__main__ import main
-from app.core.errors import InputError
+from app.core.errors import InputError, WeightsMissing
+from app.knowledge.ingest import embed as embedding
 from app.knowledge.ingest import files, run
 from app.knowledge.ingest.document import Read, Unreadable
 from app.knowledge.ingest.report import Report
 from app.knowledge.ingest.run import ingest, read_here, remove
+from app.knowledge.retrieve import Knowledge
+from app.models.encoder import HashEncoder
 from app.store.db import Store, open_store
 
 NORWAY = "# Norway\n\nDelivery to Norway costs €9.50.\n"
@@ -322,6 +325,11 @@ def test_an_unknown_default_visibility_is_refused(store: Store, folder: Path) ->
 # The command ----------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONTDESK_MODEL", "scripted")
+
+
 def test_the_command_reports_and_exits_with_0_in_spite_of_warnings(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,7 +339,7 @@ def test_the_command_reports_and_exits_with_0_in_spite_of_warnings(
     assert "added     faq.csv\n" in out
     assert "2 added, 0 changed, 0 unchanged, 0 removed" in out
     assert "not read (1 files):\n  bad.png: has the ending .png" in out
-    assert err == "read 3 of 3 files\n"
+    assert err == "read 3 of 3\n"
 
 
 def test_the_report_is_json_where_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -359,3 +367,38 @@ def test_the_command_takes_a_folder_out(folder: Path, capsys: pytest.CaptureFixt
 def test_long_reports_are_shortened() -> None:
     report = Report("help", added=[f"{n}.md" for n in range(500)])
     assert len(list(report.lines())) < 30
+
+
+def test_new_passages_are_embedded_for_the_server_before_they_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRONTDESK_CACHE", str(tmp_path / "cache"))
+    encoder, shown = HashEncoder(), list[tuple[int, int]]()
+    monkeypatch.setattr(embedding, "resolve", lambda ref, **_: ref)
+    monkeypatch.setattr(embedding, "text_encoder", lambda _: encoder)
+    docs = [{"id": f"a{n}", "title": f"T{n}", "text": f"Text {n}."} for n in range(100)]
+    assert embedding.embed(docs, lambda done, total: shown.append((done, total))) == ""
+    assert shown[:2] == [(64, 100), (100, 100)]
+    monkeypatch.setattr(encoder, "encode", only_single(encoder.encode))
+    Knowledge.build(docs, encoder)
+
+
+def only_single(encode: Any) -> Any:
+    def checked(texts: Sequence[str]) -> Any:
+        assert len(texts) == 1, "embedded again"
+        return encode(texts)
+
+    return checked
+
+
+def test_without_weights_the_articles_are_taken_in_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(ref: str, **_: object) -> None:
+        raise WeightsMissing(f"{ref} is nowhere to be had")
+
+    monkeypatch.delenv("FRONTDESK_MODEL")
+    monkeypatch.setattr(embedding, "resolve", missing)
+    status, out, err = cli(capsys, "ingest", folder)
+    assert (status, "2 added" in out) == (0, True)
+    assert "not embedded yet, the server will do it" in err

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from app.knowledge.ingest.run import Progress, ingest, remove
+from app.knowledge.ingest.run import ingest, remove
 from app.knowledge.ingest.sandbox import Sandbox
 from app.store.db import Store
 
 EVERY = 100
-"""Files between two lines of progress on a pipe."""
+"""Files or passages between two lines of progress on a pipe."""
+
+Show = Callable[[str, int, int], object]
+"""What is being done, how much of it is, of how much."""
 
 
 def run(
@@ -23,47 +27,54 @@ def run(
     visibility: str = "public",
     dry_run: bool = False,
     removing: bool = False,
+    embedding: bool = True,
     as_json: bool = False,
 ) -> None:
     """Ingest `folder` (or take it out) and print the report; see run.ingest for what it raises."""
     if removing:
         report = remove(folder, store.articles, dry_run=dry_run)
     else:
-        with _progress() as progress, Sandbox() as read:
+        with _progress() as show, Sandbox() as read:
             report = ingest(
-                folder,
-                store.articles,
-                visibility=visibility,
-                dry_run=dry_run,
-                read=read,
-                progress=progress,
-            )
+                folder, store.articles, visibility=visibility, dry_run=dry_run, read=read,
+                prepare=(lambda docs: _embed(docs, show)) if embedding else None,
+                progress=lambda done, total, _: show("read", done, total),
+            )  # fmt: skip
     if as_json:
         print(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
     else:
         print("\n".join(report.lines()))
 
 
+def _embed(docs: Sequence[Mapping[str, Any]], show: Show) -> None:
+    if docs:
+        from app.knowledge.ingest.embed import embed
+
+        problem = embed(docs, lambda done, total: show("embedded", done, total))
+        if problem:
+            print(problem, file=sys.stderr)
+
+
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar where a person looks on, else a line now and then."""
+def _progress() -> Iterator[Show]:
+    """A bar for each thing done where a person looks on, else a line now and then."""
     if not sys.stderr.isatty():
         yield _line
         return
     from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress, TaskID
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading")
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
 
-        def show(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=escape(name[-40:]) or "done")
+        def show(doing: str, done: int, total: int) -> None:
+            if doing not in tasks:
+                tasks[doing] = bars.add_task(doing)
+            bars.update(tasks[doing], completed=done, total=total)
 
         yield show
 
 
-def _line(done: int, total: int, name: str) -> None:
-    del name
-    if done and (done % EVERY == 0 or done == total):
-        print(f"read {done} of {total} files", file=sys.stderr, flush=True)
+def _line(doing: str, done: int, total: int) -> None:
+    if done % EVERY == 0 or done == total:
+        print(f"{doing} {done} of {total}", file=sys.stderr, flush=True)
