@@ -29,6 +29,7 @@ from app.core.provenance import machine, now
 from tests.prove_canaries import canaries
 from tests.prove_gate import gate
 from tests.prove_resume import resume
+from tests.prove_search import search
 
 FOLDER = ROOT / "tests" / "proofs"
 
@@ -178,6 +179,12 @@ PROOFS = {
         ("finetune/checkpoints.py", "finetune/engine.py", "finetune/runs.py",
          "finetune/callbacks.py", "finetune/trainer.py", "finetune/optim.py",
          "tests/prove_resume.py"),
+    ),
+    "search": Proof(
+        "over 10,000 passages the median search takes at most 30 ms of one processor core",
+        search, 240,
+        ("app/knowledge/index.py", "app/knowledge/passages.py", "app/knowledge/shelf.py",
+         "tests/prove_search.py"),
     ),
 }  # fmt: skip
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from app.core.files import read_json
+from app.models.encoder import HashEncoder
 from tests.prove import FOLDER, PROOFS
 from tests.prove_resume import CASES
+from tests.prove_search import search
 
 
 @pytest.mark.parametrize("name", PROOFS)
@@ -41,6 +43,17 @@ def test_the_committed_proof_of_the_loops_holds() -> None:
     assert found["sentiment"]["verdict"] == "ship"
     assert found["support"]["verdict"] in ("ship", "block", "inconclusive")
     assert max(one["seconds"] for one in found.values()) < 360
+
+
+def test_the_committed_proof_of_the_search_holds() -> None:
+    found = read_json(FOLDER / "search.json")["found"]
+    assert (found["passages"], found["questions"]) == (10_000, 240)
+    assert found["median_cpu_ms"] <= 30
+
+
+def test_the_search_in_miniature_is_over_all_passages() -> None:
+    found = search(3, passages=60, encoder=HashEncoder())
+    assert (found["passages"], found["questions"]) == (60, 3)
 
 
 def test_the_gate_in_miniature_is_rarely_wrong() -> None:
