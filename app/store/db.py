@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import ConfigError, InputError
 from app.core.files import writable
 from app.store.articles import Articles
+from app.store.commerce import DemoCommerce
 from app.store.conversations import Conversations
 from app.store.curated import CuratedBook
 from app.store.feedback import FeedbackBook
@@ -43,6 +44,7 @@ class Store:
         self.orders = Orders(self)
         self.tickets = Tickets(self)
         self.curated = CuratedBook(self)
+        self.commerce = DemoCommerce(self)
         self.users = Users(self)
         self.maintenance = Maintenance(self)
 

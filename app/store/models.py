@@ -202,7 +202,7 @@ class Order(Base):
     )
     ordered: Mapped[datetime]
     status: Mapped[str] = mapped_column(String(16))
-    """packed, shipped, delivered or cancelled."""
+    """placed, packed, shipped, delivered or cancelled."""
     address: Mapped[str] = mapped_column(Text)
 
 
