@@ -22,7 +22,10 @@ PASSAGES = [
 def marks(words: str) -> list[int]:
     """Numbers of the buttons in a line."""
     return [
-        int(n) for n in re.findall(r'name="cite" value="(\d+)"', cited.line(words, PASSAGES, "en"))
+        int(n)
+        for n in re.findall(
+            r'name="cite" value="(\d+)"', "".join(cited.lines(words, PASSAGES, "en"))
+        )
     ]
 
 
@@ -33,6 +36,8 @@ def marks(words: str) -> list[int]:
         ("You have 30 days.", [2]),
         ("退货免费。", [2]),
         ("It is free from €45. You have 30 days.", [1, 2]),
+        ("It is free from €45.\nDelivery costs €4.90.\n\nYou have 30 days.", [1, 2]),
+        ("It is free from €45.\nYou have 30 days.\nDelivery costs €4.90.", [1, 2, 1]),
         ("It costs €4.90 for delivery.", [1]),  # phrased: 4 of 5 words and more are the first's
         ("The weather is fine today, thank you.", []),
         ("", []),
@@ -47,12 +52,12 @@ def test_a_line_points_to_what_it_rests_on(words: str, numbers: list[int]) -> No
 
 
 def test_an_answer_without_articles_points_nowhere() -> None:
-    assert cited.line("See [1].", [], "en") == "See [1]."
+    assert cited.lines("See [1].", [], "en") == ["See [1]."]
 
 
 def test_neither_words_nor_titles_become_markup() -> None:
     evil = [{"title": EVIL, "passage": EVIL, "url": EVIL}]
-    markup = Markup(cited.line(EVIL, evil, "en"))
+    markup = Markup("".join(cited.lines(EVIL, evil, "en")))
     assert set(markup.tags) == {"button"}
     assert set(markup.attributes) == {"type", "class", "name", "value", "title"}
     assert markup.text == f"{EVIL}1"

@@ -68,7 +68,7 @@ def bubble(content: str) -> str:
 
 def answered(turn: Turn, language: str) -> str:
     """A stored answer: its text, why it ends where it does, and the articles it rests on."""
-    lines = [cited.line(line, turn.citations, language) for line in turn.content.split("\n")]
+    lines = cited.lines(turn.content, turn.citations, language)
     parts = [_lines(lines)] if turn.content else []
     if turn.finish in _CUT:
         parts.append(f'<span class="cut">{text(language, f"chat.{turn.finish}")}</span>')
@@ -120,9 +120,8 @@ def spoken(answer: str) -> str:
 
 def notice(language: str) -> str:
     """The first line of the chat: with whom one speaks."""
-    return (
-        f'<p class="notice"><b>{text(language, "chat.bot")}</b> {text(language, "chat.rests")}</p>'
-    )
+    how = f"<span>{text(language, 'chat.rests')}</span>"
+    return f'<p class="notice"><b>{text(language, "chat.bot")}</b> {how}</p>'
 
 
 def editing(language: str) -> str:

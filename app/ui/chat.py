@@ -19,7 +19,7 @@ from app.ui.i18n import text
 from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker
 from app.ui.talks import Talks
 
-# Something moves at once, and what is over the bound is not sent, but for one character to tell.
+# Something moves at once.
 _ASKED = (
     "(asked, conversation, language, _) => {{ const text = asked || '';"
     " return [window.frontdesk.sending(text, {0}), conversation, language,"

@@ -17,12 +17,23 @@ _SHARED = 0.6
 """Share of a line's words that a passage must have to be the source of what a model phrased."""
 
 
-def line(words: str, citations: Citations, language: str) -> str:
-    """A line of an answer with its sources: where the model wrote [1] there, else at its end."""
+def lines(words: str, citations: Citations, language: str) -> list[str]:
+    """An answer's lines as markup; of several that rest on the same, the last one is marked."""
+    texts = words.split("\n")
+    found = [None if not t.strip() else sources_of(t, citations) for t in texts]
+    marked = []
+    for number, text_ in enumerate(texts):
+        after = next((f for f in found[number + 1 :] if f is not None), None)
+        numbers = found[number] if found[number] != after else []
+        marked.append(line(text_, citations, language, numbers or []))
+    return marked
+
+
+def line(words: str, citations: Citations, language: str, numbers: Sequence[int]) -> str:
+    """One line with its sources: where the model wrote [1] there, else `numbers` at its end."""
     written = [int(n) for n in _WRITTEN.findall(words) if 1 <= int(n) <= len(citations)]
     if not written:
-        marks = "".join(mark(n, citations, language) for n in sources_of(words, citations))
-        return escape(words) + marks
+        return escape(words) + "".join(mark(n, citations, language) for n in numbers)
 
     def marked(found: re.Match[str]) -> str:
         number = int(found[1])

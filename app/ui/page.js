@@ -202,12 +202,12 @@
     },
     picked: null,
     editing: () => edited,
-    // What is sent: not more than one character over the bound.
+    // What is sent: over the bound it is refused, saying how long it is; a megabyte is not sent.
     sending(typed, bound) {
       const question = typed?.trim();
       document.querySelector("#talk")?.classList.add("sending");
       if (typed === undefined || (question && typed.length <= bound)) echo(question);
-      return typed?.slice(0, bound + 1);
+      return typed?.slice(0, Math.max(bound + 1, 50000));
     },
     focus(selector) { document.querySelector(selector)?.focus(); },
     focusQuestion() {

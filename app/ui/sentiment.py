@@ -14,7 +14,7 @@ from app.ui.i18n import text, word
 from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, awaited, note, percent
 
 EXAMPLES = tuple(f"sentiment.example{n}" for n in range(1, 5))
-_BOUNDED = "(text, ...rest) => [(text || '').slice(0, {0} + 1), ...rest]"
+_BOUNDED = "(text, ...rest) => [(text || '').slice(0, {0} + 45000), ...rest]"
 Shown = dict[str, Any]
 """What is on show: {text, label, score, probabilities, not_sure}; kept in the page's session."""
 
