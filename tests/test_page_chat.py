@@ -313,6 +313,20 @@ def test_only_the_last_question_and_answer_can_be_asked_again(
     assert ['name="copy"' in m for m in shown] == [False, True, False, True]
 
 
+def test_what_a_person_answered_is_not_asked_again(
+    ui: build.Page, loaded: Services, toasts: Toasts
+) -> None:
+    request = visitor(loaded)
+    me = owner(loaded, request)
+    talk = asked(ui, "First?", request)[-1][ui.chat.conversation]
+    loaded.store.conversations.append(me, talk, "assistant", "I am on it.", author="alex")
+    shown = "".join(thread(ui._open("", request), ui.chat))
+    assert 'name="edit"' not in shown
+    assert 'name="retry"' not in shown
+    assert list(ui.chat.again(talk, "en", request, last_question(ui, talk, me))) == []
+    assert len(toasts) == 1
+
+
 # Quick replies and the way to a person -----------------------------------------------------------
 
 

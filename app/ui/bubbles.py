@@ -52,8 +52,13 @@ def messages(turns: Sequence[Turn], language: str, *, plain: bool = False) -> li
 
 
 def asked_last(turns: Sequence[Turn]) -> Turn | None:
-    """The last question, or none where nothing was asked."""
-    return next((turn for turn in reversed(turns) if turn.role == "user"), None)
+    """The last question; none where a person has answered since: app.store.branches keeps that."""
+    for turn in reversed(turns):
+        if turn.role == "user":
+            return turn
+        if turn.author:
+            return None
+    return None
 
 
 def said(role: str, content: str) -> Message:
