@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import NotReady
 from app.core.settings import Settings
 from app.knowledge.ingest.run import ingest
 from app.services import Services
+from app.serving import loading
 from app.serving.features import articles
 from app.serving.loading import Loaded, Renewal, Slot
 from app.store.db import Store, open_store
@@ -163,6 +165,27 @@ def test_a_renewal_that_fails_keeps_the_old_and_shows() -> None:
     revision[0] = "c"
     assert slot.current() == "r1/c"
     assert "error" not in slot.state()
+
+
+def test_a_renewal_that_takes_too_long_asks_for_patience_and_serves_nothing_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loading, "RENEWAL_S", 0.05)
+    revision, gate = ["a"], threading.Event()
+
+    def renew(value: str) -> str:
+        gate.wait(10)
+        return f"{value}/b"
+
+    slot = Slot("support", lambda: Loaded("r1", "r1"), None, Renewal(lambda: revision[0], renew))
+    slot.refresh()
+    revision[0] = "b"
+    for _ in range(2):
+        with pytest.raises(NotReady, match="being renewed"):
+            slot.current()
+    gate.set()
+    monkeypatch.setattr(loading, "RENEWAL_S", 10)
+    assert slot.current() == "r1/b"
 
 
 def test_a_lost_database_leaves_the_chat_as_it_is() -> None:

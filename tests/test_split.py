@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.knowledge.split import MAX_WORDS, first_sentence, sentences, split, word_count
+from app.knowledge.split import MAX_WORDS, first_sentence, joined, sentences, split, word_count
 
 LONG = "The kettle takes one litre of water and should be filled to the line. "
 
@@ -90,6 +90,22 @@ def test_sentences_end_where_a_reader_would_end_them(text: str, expected: list[s
 def test_a_sentence_is_whole_only_when_another_has_begun() -> None:
     assert first_sentence("It costs €4.90.") is None
     assert first_sentence("It costs €4.90. I") == ("It costs €4.90.", "I")
+
+
+def test_items_and_rows_keep_their_lines_and_no_other_sentence_gets_one() -> None:
+    listed = "You get:\n1) a lid. It fits.\n2) a filter"
+    (text,) = texts(listed)
+    assert text == "You get:\n1. a lid. It fits.\n2. a filter"
+    assert joined(sentences(text)) == text
+    assert sentences(text) == ["You get:", "1. a lid.", "It fits.", "2. a filter"]
+    aside = "The instance is a number (e.g. 15) and the answer is yes."
+    assert joined(sentences(aside)) == aside
+
+
+def test_a_year_at_the_beginning_of_a_line_makes_no_list() -> None:
+    assert texts("The roastery has been in Port Ellery and open since\n2019. It has a view.") == [
+        "The roastery has been in Port Ellery and open since 2019. It has a view."
+    ]
 
 
 @given(st.text(alphabet="ab. !?。\n#“”é壶9", max_size=300))

@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple
 
 _HEADING = re.compile(r"^#{1,6}\s+(.+)$")
 ITEM = re.compile(r"(?:[-*•]|\d{1,3}[.)])\s+(?=\S)")
-"""The beginning of a list item."""
+"""The beginning of a list item in an article."""
+LINE = re.compile(r"(?:-|\d{1,3}\.) ")
+"""The beginning of an item or row in a passage, where it stands on a line of its own."""
 _RULE = re.compile(r"\|(?:\s*:?-{3,}:?\s*\|)+")
 _FIRST = ("1.", "1)")
 _CELLS = re.compile(r"(?<!\\)\|")
@@ -54,9 +56,14 @@ def _blocks(lines: Sequence[str]) -> Iterator[Block]:
         yield from _paragraph(lines[: starts[0]])
         ends = [*starts[1:], len(lines)]
         items = [" ".join(lines[a:b]) for a, b in zip(starts, ends, strict=True)]
-        yield Block("list", [re.sub(r"^[*•]", "-", item) for item in items])
+        yield Block("list", [_marked(item) for item in items])
     else:
         yield from _paragraph(lines)
+
+
+def _marked(item: str) -> str:
+    """With the mark that LINE knows."""
+    return re.sub(r"^(\d+)\)", r"\1.", re.sub(r"^[*•]", "-", item))
 
 
 def _item_starts(lines: Sequence[str]) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from app.core.language import detect
 from app.core.messages import Passage
-from app.knowledge.blocks import ITEM, Block, sections
+from app.knowledge.blocks import LINE, Block, sections
 
 MAX_WORDS = 120
 """A longer paragraph is cut between sentences; MiniLM reads 256 tokens, about 180 words."""
@@ -177,6 +177,6 @@ def joined(pieces: list[str]) -> str:
     """Sentences in a row: items on lines of their own, Chinese ones touch, others a space apart."""
     out = pieces[0]
     for piece in pieces[1:]:
-        gap = "\n" if ITEM.match(piece) else "" if out[-1] in "。！？”’）" else " "
+        gap = "\n" if LINE.match(piece) else "" if out[-1] in "。！？”’）" else " "
         out += gap + piece
     return out

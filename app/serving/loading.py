@@ -19,6 +19,8 @@ from app.core.errors import AppError, NotReady
 log = structlog.get_logger(__name__)
 POLL_S = 2.0
 DAY_S = 24 * 3600.0
+RENEWAL_S = 10.0
+"""What a turn waits for new data; embedding ten passages takes a tenth of a second."""
 THREAD = "frontdesk-load"
 _WATCHED = ("*.json", "*.safetensors")
 
@@ -78,9 +80,13 @@ class Slot:
         self._stamp: object = None
 
     def current(self) -> Any:
-        """The feature now served. Raises NotReady while loading, or why it could not be loaded."""
+        """The feature now served, over its data as it is.
+
+        Raises NotReady while loading or where its data takes over RENEWAL_S to follow, or why it
+        could not be loaded.
+        """
         if self._loaded is not None and self._revised() != self._revision:
-            self.refresh()
+            self._follow()
         loaded = self._loaded
         if loaded is not None:
             return loaded.value
@@ -106,9 +112,21 @@ class Slot:
             same = stamp == self._stamp and bool(self._loaded or self._error)
             if same and revision == self._revision:
                 return False
-            self._stamp, self._revision = stamp, revision
             self._swap(self._renewed if same and self._loaded else self._load)
+            # Only now: whoever asks meanwhile must not take the old for up to date.
+            self._stamp, self._revision = stamp, revision
             return True
+
+    def _follow(self) -> None:
+        """Renew, or wait for whoever does; what is out of date is not served meanwhile."""
+        renewing = threading.Thread(target=self.refresh, name="frontdesk-renew", daemon=True)
+        renewing.start()
+        renewing.join(RENEWAL_S)
+        if renewing.is_alive():
+            raise NotReady(
+                "the help articles are being renewed: ask again in a moment",
+                zh="帮助文章正在更新，请稍后再问。",
+            )
 
     def _swap(self, load: Callable[[], Loaded]) -> None:
         began = time.monotonic()
