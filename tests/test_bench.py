@@ -326,7 +326,7 @@ def test_a_wrong_name_is_a_sentence_and_status_two() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "error: no bench 'retreival'. Did you mean 'retrieval'? There is: retrieval, "
-        "train-encoder, train-chat\n"
+        "chat, train-encoder, train-chat\n"
     )
 
 

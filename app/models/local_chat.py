@@ -99,15 +99,21 @@ class LocalChat:
 
     def greedy(self, prompt: Sequence[int], count: int) -> list[int]:
         """Tokens of the answer to a prompt of tokens, `count` at most, without its end."""
-        return self._written(prompt, count, self._ends)
+        return list(self.written(prompt, count, self._ends))
 
-    def _written(self, prompt: Sequence[int], count: int, ends: frozenset[int]) -> list[int]:
-        ticket = Ticket(prompt, Options(max_new_tokens=count), lambda: None, ends)
+    def written(
+        self, prompt: Sequence[int], count: int, ends: frozenset[int] = frozenset()
+    ) -> Iterator[int]:
+        """`count` tokens after `prompt` as they come, fewer where one of `ends` comes first."""
+        closed = threading.Event()
+        options = Options(max_new_tokens=count)
+        ticket = Ticket(prompt, options, _stopper(options, closed.is_set), ends)
         self._batcher.submit(ticket)
-        said = []
-        while isinstance(item := self._next(ticket), int):
-            said.append(item)
-        return said
+        try:
+            while isinstance(item := self._next(ticket), int):
+                yield item
+        finally:
+            closed.set()
 
     def _ticket(
         self,

@@ -66,7 +66,7 @@ class OpenVINOChat(LocalChat):
         while len(said) < len(answer):
             known = len(said)
             begun = [*prompt, *answer[:known]]
-            for token in self._written(begun, len(answer) - known, frozenset()):
+            for token in self.written(begun, len(answer) - known):
                 said.append(token)
                 if token != answer[len(said) - 1]:
                     break

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BENCHES = {
     "retrieval": "indexing help articles, and finding the one that answers a question",
+    "chat": "answers: the second turn, eight users at once, token after token",
     "train-encoder": "LoRA on a BERT for two classes",
     "train-chat": "LoRA on a chat model for answers over passages",
 }

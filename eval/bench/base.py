@@ -7,9 +7,10 @@ so an arm that leaves work out is seen by its quality.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from eval.bench.record import HEADLINE
 from eval.stats import Groups
 from eval.task import Request
 
@@ -73,6 +74,10 @@ class Bench:
     """The product's code that the numbers rest on, e.g. app/knowledge."""
     build: Callable[[Request], Contest]
     """Reads the data and loads the models; none of it is timed."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Other names for speed-ups, where a bench has no single headline measure."""
+    headline: str = HEADLINE
+    """The speed-up that the page tells in words."""
 
     @property
     def code_parts(self) -> tuple[str, ...]:

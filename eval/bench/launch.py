@@ -50,6 +50,7 @@ def measure(bench: Bench, request: Request, rounds: int, command: str) -> Record
         seed=SEED,
         rounds=rounds,
         held=round(speedups.held(rounds), 3),
+        headline=bench.headline,
         metrics=[metric for run in runs for metric in run.metrics],
         runs=runs,
         missing=missing,

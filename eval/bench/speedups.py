@@ -49,9 +49,10 @@ def speedups(bench: Bench, rounds: Sequence[Round], suffix: str) -> list[Speedup
         prefix = "" if measure is bench.measures[0] else f"{measure.name}_"
         for peer in PEERS:
             ratios = [_ratio(measure, each, peer) for each in rounds]
+            name = f"{prefix}{peer}_speedup"
             found.append(
                 Speedup(
-                    name=f"{prefix}{peer}_speedup{suffix}",
+                    name=bench.names.get(name, name) + suffix,
                     measure=measure.name,
                     peer=peer,
                     n=len(rounds),
