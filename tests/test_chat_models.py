@@ -197,7 +197,7 @@ def test_a_model_that_breaks_off_is_a_sentence_and_the_next_is_answered(
     broken = RuntimeError("out of memory")
     parrot(llama, monkeypatch, *spoken, broken, *spoken, llama.tokenizer.eos_token_id)
     said = []
-    with pytest.raises(ModelFailed, match="broke off: out of memory") as failed:
+    with pytest.raises(ModelFailed, match="broke off before its answer was whole") as failed:
         said.extend(llama.stream(user("x")))
     assert "".join(delta.text for delta in said) == "Refunds take"
     assert "模型" in failed.value.in_language("zh")
@@ -218,7 +218,7 @@ def test_a_model_that_hangs_is_found_out_and_a_stop_does_not_wait_for_it(
     assert ("".join(said), last.finish) == ("Refunds take", "cancelled")
     assert time.monotonic() - began < 1.0
     monkeypatch.setattr(local_chat, "STALL_S", 0.3)
-    with pytest.raises(ModelFailed, match=r"hangs: no step for 0\.3 s"):
+    with pytest.raises(ModelFailed, match="does not answer any more"):
         complete(llama, user("y"))
     free.set()
 

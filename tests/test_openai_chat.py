@@ -19,6 +19,7 @@ from app.core.release import Base
 from app.models import openai_chat, openai_server, sse
 from app.models.adapters import Card
 from app.models.base import Delta, Options, complete
+from app.models.breaker import Breaker, Resting
 from app.models.encoder import HashEncoder
 from app.models.load import Remote, chat_of, described, resolve
 from app.models.openai_chat import OpenAIChat
@@ -417,6 +418,95 @@ def test_nobody_at_the_address_is_said_soon_and_logged_with_it(
         model.reported()
 
 
+# The circuit breaker
+
+
+def failing(server: FakeOpenAI, model: OpenAIChat, times: int) -> int:
+    """How often the server was asked for `times` questions that fail."""
+    server.fault = raw("data: {oops")
+    before = len(server.asked)
+    for _ in range(times):
+        with pytest.raises(AppError):
+            complete(model, ASKED)
+    return len(server.asked) - before
+
+
+def test_a_server_that_keeps_failing_is_left_alone_then_tried_by_one(
+    server: FakeOpenAI, model: OpenAIChat
+) -> None:
+    model.breaker = Breaker(failures=3, rest_s=0.4)
+    assert failing(server, model, 6) == 3
+    with pytest.raises(
+        Resting, match=r"failed 3 times in a row: it is asked again in 1 s"
+    ) as rests:
+        complete(model, ASKED)
+    assert "模型服务" in rests.value.in_language("zh")
+    time.sleep(0.45)
+    assert failing(server, model, 3) == 1  # half-open: one tries, and it opens again
+    time.sleep(0.45)
+    server.fault = lambda *_: False
+    assert [complete(model, ASKED) for _ in range(3)] == [SAID] * 3
+    assert failing(server, model, 2) == 2  # closed: it counts from none
+
+
+def test_while_one_tries_the_others_do_not_wait_for_it(
+    server: FakeOpenAI, model: OpenAIChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.breaker = Breaker(failures=1, rest_s=0.0)
+    failing(server, model, 1)
+    monkeypatch.setattr(openai_chat, "STALL_S", 9.0)
+    server.fault = said_then(lambda handler: handler.hang())
+    trying = model.stream(ASKED)
+    next(trying)
+    with pytest.raises(Resting):
+        complete(model, ASKED)
+    trying.close()  # type: ignore[attr-defined]
+    server.fault = lambda *_: False
+    end = time.monotonic() + 2
+    while time.monotonic() < end:  # who left was no failure: another may try
+        try:
+            assert complete(model, ASKED) == SAID
+            return
+        except Resting:
+            time.sleep(0.02)
+    raise AssertionError("nobody may try any more")
+
+
+def test_a_question_that_is_refused_and_one_that_is_stopped_do_not_count(
+    server: FakeOpenAI, model: OpenAIChat
+) -> None:
+    model.breaker = Breaker(failures=1, rest_s=9.0)
+    server.fault = FAULTS["400"][0]
+    for _ in range(2):
+        with pytest.raises(ServerFailed, match="refuses the question"):
+            complete(model, ASKED)
+    server.fault, server.pause_s = (lambda *_: False), 0.05
+    stream = model.stream(ASKED)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert complete(model, ASKED) == SAID
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "hangs up"])
+def test_at_most_two_more_tries_and_none_after_the_first_token(
+    server: FakeOpenAI, model: OpenAIChat, fault: str
+) -> None:
+    faults = {"429": status(429), "500": status(500), "hangs up": FAULTS["hangs up"][0]}
+    server.fault = faults[fault]
+    with pytest.raises(ServerFailed):
+        complete(model, ASKED)
+    assert len(server.asked) == 3
+
+
+def test_a_slow_drip_is_an_answer_and_is_cut_by_the_deadline(
+    server: FakeOpenAI, model: OpenAIChat
+) -> None:
+    server.pause_s = 0.1
+    assert complete(model, ASKED) == SAID
+    *_, last = model.stream(ASKED, Options(deadline_s=0.25))
+    assert (last.finish, last.tokens > 0) == ("length", True)
+
+
 # What it is, for reports
 
 
@@ -514,6 +604,46 @@ def test_a_turn_on_which_the_server_fails_is_stored_as_failed_and_the_next_is_an
     assert last.answer is not None
     turns = services.store.conversations.history("me", conversation.id)
     assert [turn.finish for turn in turns] == [None, "error", None, "stop"]
+
+
+@pytest.mark.parametrize("fault", ["500", "hangs at once", "no JSON before a word", "nobody"])
+def test_the_articles_answer_where_the_model_says_nothing(
+    server: FakeOpenAI, services: Services, fault: str
+) -> None:
+    """As served; an evaluation counts the failure."""
+    chat = services.support
+    chat.quotes_for_model = True
+    server.fault = (
+        FAULTS[fault][0]
+        if fault in FAULTS
+        else (lambda h, _: h.begin() or h.line("data: {oops") or True)
+    )
+    if fault == "nobody":
+        chat.model.server.url = f"http://127.0.0.1:{free_port()}/v1"
+    *_, last = services.chat("me", "do refunds take days?")
+    assert last.answer is not None
+    assert last.answer.text.strip().endswith(SAID)
+    assert last.answer.notes == ["quoted: the model failed"]
+    assert [citation.id for citation in last.answer.citations] == ["refunds"]
+
+
+def test_a_model_that_dies_mid_answer_leaves_what_it_said(
+    server: FakeOpenAI, services: Services
+) -> None:
+    def dies(handler, _) -> bool:
+        handler.begin()
+        handler.chunk("Refunds take five days. And ")
+        return True
+
+    server.fault = dies
+    services.support.quotes_for_model = True
+    parts = []
+    with pytest.raises(ServerFailed):
+        parts.extend(services.chat("me", "do refunds take days?"))
+    assert "".join(part.text for part in parts) == SAID
+    (conversation,) = services.store.conversations.list("me")
+    *_, kept = services.store.conversations.history("me", conversation.id)
+    assert (kept.content, kept.finish) == (SAID, "error")
 
 
 def test_an_adapter_does_not_go_onto_a_server(

@@ -6,6 +6,7 @@ that a slow reader keeps the model from nobody, and a model that hangs keeps no 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from app.core.messages import Message
 from app.models.base import GREEDY, Delta, Finish, ModelFailed, Options
 from app.models.batcher import Batcher, Rows, Ticket
 
+log = logging.getLogger(__name__)
 STALL_S = 30.0
 """Seconds without a step after which the model counts as hanging."""
 _POLL_S, _PATIENCE_S = 0.05, 0.3
@@ -178,10 +180,12 @@ class LocalChat:
                     if now - asked > _PATIENCE_S and (finish == "cancelled" or ticket.written):
                         return finish
                 if now - self._batcher.stepped > STALL_S:
-                    raise ModelFailed(f"{self.name} hangs: no step for {STALL_S:g} s") from None
+                    log.error("%s hangs: no step for %g s", self.name, STALL_S)
+                    raise ModelFailed("the model does not answer any more: try later") from None
                 continue
             if isinstance(item, BaseException):
-                raise ModelFailed(f"{self.name} broke off: {item or type(item).__name__}") from item
+                log.error("%s broke off", self.name, exc_info=item)
+                raise ModelFailed("the model broke off before its answer was whole") from item
             return item
 
     def _decode(self, ids: list[int]) -> str:

@@ -19,7 +19,8 @@ from app.core.config import Strict
 from app.core.messages import Message
 from app.core.prompt import defuse
 from app.models.base import GREEDY, Delta, Finish, Options
-from app.models.openai_server import Server, ServerUnavailable, known
+from app.models.breaker import Breaker
+from app.models.openai_server import QuestionRefused, Server, ServerUnavailable, known
 from app.models.sse import Chunk, ServerFailed
 
 if TYPE_CHECKING:
@@ -47,11 +48,12 @@ class Remote(Strict):
 class OpenAIChat:
     """The model `name` of the server at `url`. Making one contacts nobody.
 
-    Answers raise ServerUnavailable where no question can be answered now, else ServerFailed.
+    Answers raise ServerUnavailable where no question can be answered now, else ServerFailed;
+    Resting, at once, while `breaker` is open.
     """
 
     def __init__(self, url: str, name: str) -> None:
-        self.name, self.server = name, Server(url)
+        self.name, self.server, self.breaker = name, Server(url), Breaker()
 
     def stream(
         self,
@@ -162,7 +164,23 @@ class OpenAIChat:
         options: Options,
         put: Callable[[Delta], object],
     ) -> None:
-        """Give `put` the answer, the last delta done."""
+        """Give `put` the answer, the last delta done; the breaker hears how it went."""
+        refused: QuestionRefused | None = None
+        with self.breaker.asking((ServerFailed, ServerUnavailable)):
+            try:
+                await self._asked(client, messages, options, put)
+            except QuestionRefused as error:
+                refused = error
+        if refused:
+            raise refused
+
+    async def _asked(
+        self,
+        client: httpx.AsyncClient,
+        messages: Sequence[Message],
+        options: Options,
+        put: Callable[[Delta], object],
+    ) -> None:
         now = asyncio.get_running_loop().time
         end = math.inf if options.deadline_s is None else now() + options.deadline_s
         if now() >= end:

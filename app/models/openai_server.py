@@ -33,6 +33,7 @@ _WAITS = (0.3, 1.0)
 _MAX_WAIT_S = 10.0
 """Where the server itself asks for a pause."""
 _BUSY = (429, 502, 503, 504)
+_AGAIN = (500, *_BUSY)
 _CODE = re.compile(rb'"(?:code|type)"\s*:\s*"([A-Za-z_]{1,40})"')
 
 
@@ -40,6 +41,10 @@ class ServerUnavailable(NotReady):
     """No question can be answered now: nobody there, no access, no such model."""
 
     zh_default = "模型服务暂时连不上，请稍后再试。"
+
+
+class QuestionRefused(ServerFailed):
+    """The server is well, and does not take this question."""
 
 
 class _Model(BaseModel):
@@ -127,18 +132,21 @@ class Server:
     async def _sent(
         self, client: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
     ) -> httpx.Response:
-        """The response, its body unread; a server that is busy or starting is asked three times."""
+        """The response, its body unread; a server that is busy or fails gets three tries.
+
+        Nothing was said yet, so that nobody hears the same words twice.
+        """
         import httpx
 
         for wait in (*_WAITS, None):
             request = client.build_request(method, f"{self.url}/{path}", json=body)
             try:
                 response = await client.send(request, stream=True)
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
                 if wait is None:
                     raise
             else:
-                if wait is None or response.status_code not in _BUSY:
+                if wait is None or response.status_code not in _AGAIN:
                     return response
                 wait = max(wait, min(_retry_after(response), _MAX_WAIT_S))
                 await response.aclose()
@@ -189,7 +197,7 @@ async def _refusal(response: httpx.Response) -> AppError:
     if status in _BUSY:
         return ServerFailed(f"the model server is busy {said}: try again in a moment")
     if status < 500:
-        return ServerFailed(
+        return QuestionRefused(
             f"the model server refuses the question {said}: longer than its model reads, or a "
             "prompt that its model's template does not take; its log says more"
         )

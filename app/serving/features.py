@@ -113,6 +113,7 @@ def _support(
         release_dir() / "support", docs(),
         model_override=settings.model, options=options,
     )  # fmt: skip
+    chat.quotes_for_model = True
     chat.curated = Curated(store.curated, chat.encoder) if store else None
     return Loaded(chat, chat.release_id)
 

@@ -63,6 +63,8 @@ class SupportChat:
         self.release_id, self.options = release_id, options
         self.curated: Curated | None = None
         """Answers that agents wrote; they come before everything else."""
+        self.quotes_for_model = False
+        """Whether the articles answer where the model fails; in an evaluation a failure counts."""
         self.weights = dict(weights or {})
         """By role (encoder, model): what it runs on, for reports."""
 
@@ -170,6 +172,11 @@ class SupportChat:
         except modelled.Declined:
             ending = yield from self._decline(asked, passages, sure)
             return ending._replace(notes=["the model found no answer in the articles"])
+        except modelled.Silent as silent:
+            if not self.quotes_for_model:
+                raise silent.failed from None
+            ending = yield from self._quote(asked, turns, cancel)
+            return ending._replace(notes=["quoted: the model failed"])
 
     def _quote(self, asked: str, turns: Sequence[Message], cancel: threading.Event | None) -> _Way:
         """The best articles' own words, a paragraph at a time."""

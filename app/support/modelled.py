@@ -11,11 +11,12 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
+from app.core.errors import NotReady
 from app.core.messages import Message, Passage
 from app.core.prompt import DECLINE, defuse
 from app.knowledge.split import first_sentence
 from app.knowledge.terms import terms
-from app.models.base import ChatModel, Delta, Options
+from app.models.base import ChatModel, Delta, ModelFailed, Options
 from app.support.answer import Ending, Finish, cite
 from app.support.grounding import ground
 
@@ -29,6 +30,14 @@ class Declined(Exception):
     """The model says that the passages do not hold the answer."""
 
 
+class Silent(Exception):
+    """The model failed before anything was shown."""
+
+    def __init__(self, failed: Exception) -> None:
+        super().__init__(failed)
+        self.failed = failed
+
+
 def speak(
     model: ChatModel,
     messages: Sequence[Message],
@@ -40,14 +49,15 @@ def speak(
     """Checked sentences, one at a time; returns how it ended.
 
     messages: the rendered prompt over `passages`; asked: the question in it. Raises Declined where
-    the model's first sentence declines. A last sentence that was cut is left out, unless nothing
+    the model's first sentence declines, Silent where it fails before anything is shown, and what
+    the engine raises where it fails later. A last sentence that was cut is left out, unless nothing
     else was said; after a stop nothing more is said.
     """
     finish: Finish = "stop"
     shown, notes, used = list[str](), list[str](), list[Passage]()
     said = 0
     with closing(model.stream(messages, options, cancel)) as deltas:  # type: ignore[type-var]
-        for sentence, end in _sentences(deltas):
+        for sentence, end in _heard(_sentences(deltas), shown):
             finish = end or finish
             if finish == "cancelled" or (finish == "length" and shown):
                 break
@@ -65,6 +75,18 @@ def speak(
                 yield checked.text if not shown else f" {checked.text}"
                 shown.append(checked.text)
     return Ending(finish, cite(used), notes, said, kept=said - len(notes))
+
+
+def _heard(
+    sentences: Iterator[tuple[str, Finish | None]], shown: Sequence[str]
+) -> Iterator[tuple[str, Finish | None]]:
+    """`sentences`, but a failure while nothing is `shown` is Silent."""
+    try:
+        yield from sentences
+    except (ModelFailed, NotReady) as failed:
+        if shown:
+            raise
+        raise Silent(failed) from failed
 
 
 def _sentences(deltas: Iterator[Delta]) -> Iterator[tuple[str, Finish | None]]:

@@ -64,7 +64,8 @@ class Work(NamedTuple):
 
 def build(request: Request) -> Contest:
     """Load the engines, find the fastest that agrees with the weights."""
-    from app.models.dtype import FP32, Engine, choose
+    from app.core.release import Engine
+    from app.models.dtype import FP32, choose
     from app.models.load import resolve
     from app.models.transformers_chat import TransformersChat
 
@@ -121,10 +122,11 @@ def talks(ref: str, chat: TransformersChat, count: int) -> list[Talk]:
 def openvino(weights: Weights, work: Work) -> dict[str, LocalChat]:
     """OpenVINO in each dtype in which it says what the weights say; nothing where it is missing."""
     from app.models import openvino_chat
+    from app.models.local_chat import LocalChat
 
     if not openvino_chat.installed():
         return {}
-    file, found = openvino_chat.merged_file(weights), {}
+    file, found = openvino_chat.merged_file(weights), dict[str, LocalChat]()
     for dtype in OPENVINO:
         chat = openvino_chat.OpenVINOChat(file, weights.folder, dtype)
         tried = work.prompts[:TRIED]
@@ -208,7 +210,7 @@ def generated(
     from transformers import GenerationConfig
     from transformers.generation.streamers import BaseStreamer
 
-    class Clock(BaseStreamer):  # type: ignore[misc]
+    class Clock(BaseStreamer):
         times: list[float] = []  # noqa: RUF012
 
         def put(self, value: Any) -> None:
@@ -247,7 +249,8 @@ def agreement(exact: TransformersChat, prompt: Prompt, answer: Sequence[int]) ->
     logits = exact.logits(prompt, answer)
     said = [float(row[token]) for row, token in zip(logits, answer, strict=True)]
     likeliest = logits.max(-1).values.tolist()
-    return sum(top - own < TIE for top, own in zip(likeliest, said, strict=True)) / len(answer)
+    right = sum(bool(top - own < TIE) for top, own in zip(likeliest, said, strict=True))
+    return right / len(answer)
 
 
 def _asked(ref: str, count: int) -> list[list[Message]]:
