@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_data)
         if item.get_closest_marker("browser") and not CHROMIUM:
             item.add_marker(no_browser)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this session."""
+    from tests import helpers_postgres
+
+    if not helpers_postgres.present():
+        pytest.skip(helpers_postgres.WANTING)
+    with helpers_postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind in turn: what stores must do on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    from tests import helpers_postgres
+
+    return helpers_postgres.new_database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture

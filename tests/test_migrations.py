@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,8 +18,8 @@ from app.store.models import Base
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    store = open_store(f"sqlite:///{tmp_path / 'test.db'}", migrate=False)
+def engine(database: str) -> Iterator[Engine]:
+    store = open_store(database, migrate=False)
     yield store.engine
     store.close()
 
@@ -41,12 +40,11 @@ def test_down_and_up_again_gives_the_same_schema(engine: Engine) -> None:
     assert _schema(engine) == before
 
 
-def test_upgrading_twice_changes_nothing_and_keeps_the_data(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'test.db'}"
-    store = open_store(url)
+def test_upgrading_twice_changes_nothing_and_keeps_the_data(database: str) -> None:
+    store = open_store(database)
     conversation = store.conversations.create("visitor:a", "en")
     store.close()
-    again = open_store(url)
+    again = open_store(database)
     assert again.conversations.get("visitor:a", conversation).language == "en"
     again.close()
 
@@ -66,23 +64,21 @@ def test_a_migration_that_dies_leaves_the_old_schema(engine: Engine) -> None:
     assert "half_made" not in tables
 
 
-def test_a_database_of_a_newer_frontdesk_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'test.db'}"
-    store = open_store(url)
+def test_a_database_of_a_newer_frontdesk_is_refused_in_a_sentence(database: str) -> None:
+    store = open_store(database)
     with store.engine.begin() as connection:
         connection.execute(text("update alembic_version set version_num = '9999'"))
     store.close()
     with pytest.raises(InputError, match=r"9999.*This code knows: 0001.*newer Frontdesk"):
-        open_store(url)
+        open_store(database)
 
 
-def test_two_that_start_at_once_both_find_the_schema(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'test.db'}"
+def test_two_that_start_at_once_both_find_the_schema(database: str) -> None:
     faults: list[Exception] = []
 
     def start() -> None:
         try:
-            open_store(url).close()
+            open_store(database).close()
         except Exception as error:
             faults.append(error)
 

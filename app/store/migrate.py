@@ -9,9 +9,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from app.core.errors import InputError
+
+_LOCK = 0x66726F6E74  # any number that nobody else locks
 
 
 def upgrade(engine: Engine, revision: str = "head") -> str:
@@ -43,6 +45,8 @@ def revisions() -> list[str]:
 def _move(engine: Engine, revision: str, step: object) -> str:
     writer = engine.execution_options(sqlite_begin="IMMEDIATE")
     with writer.begin() as connection:
+        if engine.dialect.name == "postgresql":  # of two that start at once one waits
+            connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config = _config(connection)
         try:
             step(config, revision)  # type: ignore[operator]
