@@ -21,8 +21,8 @@ from starlette.responses import Response
 from app.core import logs
 from app.core.settings import Settings
 from app.services import Services
-from app.ui import signin
-from app.web import chat, docs, failures, features, login, operations
+from app.ui import article, signin
+from app.web import articles, chat, docs, failures, features, login, operations
 from app.web.gradio_import import quicken
 from app.web.guards import BodyLimit, ClosedDoors, OriginCheck, SecurityHeaders
 from app.web.visits import Visits
@@ -61,6 +61,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     for part in (operations, chat, features):
         app.include_router(part.router(services))
     app.include_router(login.router(services, signin.page))
+    app.include_router(articles.router(services, article.page))
     docs.install(app)
     app.include_router(_nothing())
     _in_a_loop(partial(_mount_page, app, settings, services))

@@ -47,7 +47,6 @@ class Asking:
 
     thread: gr.Chatbot
     conversation: gr.State
-    conversation: gr.State
     box: gr.Textbox
     send: gr.Button
     stop: gr.Button

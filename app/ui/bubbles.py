@@ -14,6 +14,7 @@ import gradio as gr
 
 from app.store.rows import Turn
 from app.ui import cited
+from app.ui.article import address
 from app.ui.cited import Citations
 from app.ui.i18n import text
 
@@ -21,7 +22,6 @@ EXAMPLES = ("chat.example1", "chat.example2", "chat.example3", "chat.example4")
 _THUMBS = {1: "Like", -1: "Dislike", None: None}
 _CUT = ("cancelled", "length", "error")
 _TYPING = '<span class="typing" role="img" title="{0}"><i></i><i></i><i></i></span>{1}'
-_LINK = ("http://", "https://")
 Message = dict[str, Any]
 
 
@@ -162,11 +162,8 @@ def _lines(lines: Sequence[str]) -> str:
 
 
 def _link(citation: Mapping[str, Any], language: str) -> str:
-    """A way to the whole article, where it lies on the web."""
-    url = str(citation.get("url") or "")
-    if not url.startswith(_LINK):
-        return ""
+    """A way to the whole article."""
     return (
-        f'<a class="whole" href="{escape(url)}" target="_blank" rel="noopener noreferrer">'
-        f"{text(language, 'chat.whole')}</a>"
+        f'<a class="whole" href="{escape(address(citation))}" target="_blank" '
+        f'rel="noopener noreferrer">{text(language, "chat.whole")}</a>'
     )
