@@ -12,7 +12,7 @@ from app.recommend.lexicon import category_name
 from app.recommend.shop import Filters
 
 if TYPE_CHECKING:
-    from app.recommend.catalogue import Product
+    from app.recommend.base import Row
     from app.recommend.shop import Shop
 
 ABOUT_THE_SAME = 0.10
@@ -35,30 +35,30 @@ def propose(shop: Shop, returned: str, language: str = "en", k: int = 3) -> list
     Empty where the product is unknown or the shelf holds nothing else that is in stock.
     """
     product = named(shop, returned)
-    if product is None or not product.category:
+    if product is None or not product.get("category"):
         return []
-    found = shop.suggest(
-        liked=(product.id,), filters=Filters(category=product.category), k=k, language=language
-    )
+    wanted = Filters(category=product["category"])
+    found = shop.suggest(liked=(product["item"],), filters=wanted, k=k, language=language)
     return [Replacement(s.id, s.title, s.price, _why(product, s.price, language)) for s in found]
 
 
-def named(shop: Shop, wanted: str) -> Product | None:
+def named(shop: Shop, wanted: str) -> Row | None:
     """The product of this id, or of this title in any case."""
-    products = shop.catalogue.products
     plain = wanted.strip().casefold()
-    by_title = {p.title.casefold(): p for p in products.values()}
-    return products.get(wanted.strip()) or by_title.get(plain)
+    called = {str(row["title"]).casefold(): row for row in shop.items}
+    called |= {str(row["item"]).casefold(): row for row in shop.items}
+    return called.get(plain)
 
 
-def _why(returned: Product, price: float | None, language: str) -> str:
+def _why(returned: Row, price: float | None, language: str) -> str:
     chinese = language.startswith("zh")
-    shelf = category_name(returned.category, language)
-    said = [f"与 {returned.title} 同属{shelf}，有货" if chinese else
-            f"In stock, and from the same shelf as {returned.title}: {shelf}"]  # fmt: skip
-    if price is not None and returned.price:
-        apart = price - returned.price
-        if abs(apart) <= ABOUT_THE_SAME * returned.price:
+    shelf = category_name(returned["category"], language)
+    said = [f"与 {returned['title']} 同属{shelf}，有货" if chinese else
+            f"In stock, and from the same shelf as {returned['title']}: {shelf}"]  # fmt: skip
+    paid = returned.get("price")
+    if price is not None and paid:
+        apart = price - paid
+        if abs(apart) <= ABOUT_THE_SAME * paid:
             said.append("价格相近" if chinese else "about the same price")
         else:
             amount = f"€{abs(apart):.2f}"

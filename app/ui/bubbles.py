@@ -75,6 +75,9 @@ def answered(turn: Turn, language: str) -> str:
     """A stored answer: its text, why it ends where it does, and the articles it rests on."""
     lines = cited.lines(turn.content, turn.citations, language)
     parts = [_lines(lines)] if turn.content else []
+    if turn.author:
+        name = text(language, "desk.from_team", agent=turn.author)
+        parts.insert(0, f'<span class="by">{escape(name)}</span>')
     if turn.finish in _CUT:
         parts.append(f'<span class="cut">{text(language, f"chat.{turn.finish}")}</span>')
     return "".join(parts) + sources(turn.citations, language)

@@ -12,6 +12,7 @@ import gradio as gr
 
 from app.services import Readiness, Services
 from app.ui.chat import ChatTab
+from app.ui.desk import DeskTab
 from app.ui.i18n import HTML_LANG, known, of_browser, other, text
 from app.ui.page import PRIVATE, Labels, Updates, asker, merged
 from app.ui.quality import QualityTab
@@ -57,6 +58,9 @@ class Page:
                     self.mood = SentimentTab(services, labels, self._language)
                 with labels.make(gr.Tab, {"label": "tab.recommend"}, id="recommend") as tab:
                     self.shop = RecommendTab(services, labels, self._language, tab)
+                hidden = {"id": "desk", "visible": False}
+                with labels.make(gr.Tab, {"label": "tab.desk"}, **hidden) as tab:
+                    self.desk = DeskTab(services, labels, self._language, tab)
                 hidden = {"id": "quality", "visible": False}
                 with labels.make(gr.Tab, {"label": "tab.quality"}, **hidden) as tab:
                     self.quality = QualityTab(services, labels, self._language, tab)
@@ -83,7 +87,7 @@ class Page:
             *labelled, self._language, self._chosen, self._words, self._seen, self._status,
             self._foot, self._timer, chat.thread, chat.conversation, chat.list, chat.talks.manage,
             mood.verdict, mood.bars, mood.wrong, mood.shown, shop.cards, *shop.shelves,
-            self._account,
+            self._account, self.desk.timer,
         ]))  # fmt: skip
         speak = {"fn": None, "inputs": [self._words], "js": "(w) => window.frontdesk.say(w)"}
         self.blocks.load(self._open, [self._chosen], everything, **PRIVATE).then(**speak, **PRIVATE)
@@ -92,6 +96,7 @@ class Page:
             **PRIVATE,
         ).then(**speak, **PRIVATE)  # fmt: skip
         self.quality.follow(changed, self._language)
+        self.desk.follow(changed, self._language)
         # Not queued: a full queue must not hide that the model is there.
         self._timer.tick(
             self._look, [self._seen, self._language],
@@ -137,6 +142,7 @@ class Page:
             self._labels.updates(language),
             {self._language: language, self._words: names},
             {self._account: account(who.name, who.role, language)},
+            self.desk.localised(who),
             self.quality.localised(who),
             self._told(self._services.ready(), None, language),
             self.chat.restored(owner, conversation, language),

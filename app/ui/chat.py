@@ -18,6 +18,7 @@ from app.ui.correction import Correction
 from app.ui.i18n import text
 from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker
 from app.ui.talks import Talks
+from app.ui.watching import Watching
 
 # Something moves at once.
 _ASKED = (
@@ -46,7 +47,12 @@ class ChatTab(Asking):
             with gr.Column(scale=4, min_width=320, elem_id="talk"):
                 self._make_thread(labels)
                 self.correction = Correction(services, labels, self.thread)
+                self.watching = Watching(services)
                 self._make_question(labels)
+        self.watching.listen(
+            self.conversation, language, self.thread, self.spoken,
+            lambda owner, session: (owner, session) in self._running,
+        )  # fmt: skip
         self.correction.listen(self.conversation, language)
         self.talks.listen(self.conversation, language)
         self._listen(language)

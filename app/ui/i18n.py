@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.ui import i18n_desk
+
 LANGUAGES = ("en", "zh")
 HTML_LANG = {"en": "en", "zh": "zh-CN"}
 
@@ -351,6 +353,8 @@ ZH = {
     "error.number": "{message}（编号 {id}）",
 }
 
+EN |= i18n_desk.EN
+ZH |= i18n_desk.ZH
 _WORDS = {"en": EN, "zh": ZH}
 
 

@@ -27,10 +27,13 @@ _FERN = gr.themes.Color(
 def mount_kwargs() -> dict[str, Any]:
     """What gr.mount_gradio_app is given for the looks: theme, css and the script in the head."""
     here = Path(__file__).parent
-    script = (here / "page.js").read_text(encoding="utf-8")
+    script, css = (
+        "".join((here / f"{name}.{kind}").read_text(encoding="utf-8") for name in ("page", "desk"))
+        for kind in ("js", "css")
+    )
     return {
         "theme": theme(),
-        "css": variables() + (here / "page.css").read_text(encoding="utf-8"),
+        "css": variables() + css,
         "head": f"<script>{script}</script>",
     }
 
