@@ -7,6 +7,7 @@ AppError                  one message: what was expected, found, exists, what to
 |-- NotFound              no such thing, or not yours             exit 2, HTTP 404
 |   `-- WeightsMissing    a model that is nowhere to be had       exit 2, HTTP 503
 |-- Mismatch              an artefact is not what its record says exit 2, HTTP 503
+|-- StoreDown             the database is full, locked or gone   exit 2, HTTP 503
 |-- NotReady              still starting                          exit 2, HTTP 503
 `-- TooMany               over the rate limit (`retry_after_s`)   exit 2, HTTP 429
 """
@@ -74,6 +75,21 @@ class Mismatch(AppError):
     """An artefact that is not what its record says: another base, adapter, prompt or label map."""
 
     code, status, zh_default = "mismatch", 503, "模型校验未通过，暂时不可用。"
+
+
+class StoreDown(AppError):
+    """The database is full, locked, read-only, broken or gone; nothing of the call was stored.
+
+    `cause` is a clause; what the reader can do is added.
+    """
+
+    code, status = "store_down", 503
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"{cause}. Nothing was changed; your text is still yours: please try again in a moment",
+            zh="我们的数据库暂时不可用，没有任何改动，您的文字也没有丢失，请稍后再试。",
+        )
 
 
 class NotReady(AppError):

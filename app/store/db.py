@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
 from app.core.errors import ConfigError, InputError
 from app.core.files import writable
+from app.store import faults
 from app.store.articles import Articles
 from app.store.commerce import DemoCommerce
 from app.store.conversations import Conversations
@@ -50,19 +52,19 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that only reads; rows stay usable after it."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        """A session that only reads; rows stay usable after it. Raises StoreDown."""
+        with _told(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction: committed where the block ends well, else rolled back.
+        """A transaction: committed where the block ends well, else rolled back. Raises StoreDown.
 
         SQLite takes its write lock at the start: a transaction that read first and then wants to
         write is refused at once, without waiting, when another one wrote in between.
         """
         engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with _told(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def check(self) -> None:
@@ -73,6 +75,17 @@ class Store:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A fault of the database, rather than of our statement, becomes a sentence."""
+    try:
+        yield
+    except faults.OURS:
+        raise
+    except (DBAPIError, NoConnection) as error:
+        raise faults.sentence(error) from error
 
 
 def open_store(url: str, *, migrate: bool = True) -> Store:
