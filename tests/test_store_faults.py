@@ -103,7 +103,7 @@ def test_a_full_disk_loses_nothing_that_was_confirmed(store: Store) -> None:
         pages = connection.execute(text("pragma page_count")).scalar_one()
         connection.exec_driver_sql(f"pragma max_page_count={pages + 10}")
     confirmed: list[str] = []
-    with pytest.raises(StoreDown, match="disk .* is full"):
+    with pytest.raises(StoreDown, match=r"disk .* is full"):
         for _ in range(1000):
             confirmed.append(
                 store.conversations.append("visitor:a", conversation, "user", "word " * 500)
