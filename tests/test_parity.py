@@ -10,8 +10,9 @@ import pytest
 
 from app.core import release as releases
 from app.core.files import RELEASES
-from app.core.release import Base
+from app.core.release import Base, Engine
 from deploy import parity
+from deploy.chat_parity import Unequal
 
 BASE = Base(ref="org/base", source="folder", file="model.safetensors", sha256="b" * 64)
 
@@ -57,8 +58,31 @@ def test_a_tie_may_fall_either_way(served: dict[str, Any]) -> None:
     assert len(parity.engines("sentiment", BASE, Path())) == 2
 
 
-def test_a_chat_adapter_is_served_as_evaluated_alone() -> None:
+def test_a_chat_is_served_as_evaluated_and_by_what_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = Engine(engine="openvino", dtype="float32", parity={"top1_agreement": 1.0})
+    monkeypatch.setattr("app.models.openvino_chat.installed", lambda: True)
+    monkeypatch.setattr("deploy.export.source_of", lambda folder: folder)
+    monkeypatch.setattr("deploy.export.write_checked", lambda *_: [pair])
+    listed = parity.engines("support", BASE, Path())
+    assert [(e.engine, e.dtype) for e in listed] == [
+        ("transformers", "float32"), ("openvino", "float32"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("why", ["not installed", "says otherwise"])
+def test_a_chat_whose_engine_says_otherwise_is_served_as_evaluated_alone(
+    why: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unequal(*_: object) -> list[Engine]:
+        raise Unequal("found 12 % of the tokens")
+
+    monkeypatch.setattr("app.models.openvino_chat.installed", lambda: why == "says otherwise")
+    monkeypatch.setattr("deploy.export.source_of", lambda folder: folder)
+    monkeypatch.setattr("deploy.export.write_checked", unequal)
     assert [e.dtype for e in parity.engines("support", BASE, Path())] == ["float32"]
+    assert ("found 12 %" in caplog.text) == (why == "says otherwise")
 
 
 @pytest.mark.slow
