@@ -89,10 +89,13 @@ def _articles(ranking: Ranking, config: QuoteConfig) -> list[str]:
     if len(ranking.parts) > 1:
         best = [str(shelf.articles[int(part.argmax())]) for part in ranking.parts]
         return list(dict.fromkeys(best))[:2]
-    order = np.argsort(-ranking.fused, kind="stable")
-    first = {str(shelf.articles[row]): ranking.fused[row] for row in reversed(order)}
-    ranked = sorted(first, key=lambda article: -first[article])[:2]
-    return [a for a in ranked if first[ranked[0]] - first[a] <= config.second_article]
+    fused, first = ranking.fused, dict[str, float]()
+    for row in np.argsort(-fused, kind="stable"):
+        first.setdefault(str(shelf.articles[row]), float(fused[row]))
+        if len(first) == 2:
+            break
+    best_score = max(first.values())
+    return [a for a, score in first.items() if best_score - score <= config.second_article]
 
 
 def _candidates(
@@ -100,12 +103,11 @@ def _candidates(
 ) -> list[_Candidate]:
     """Every sentence of `articles`, best first."""
     fused, found = ranking.fused, list[_Candidate]()
-    for row, passage in enumerate(ranking.shelf.passages):
-        if passage.article in articles:
-            for order, text in enumerate(sentences(passage.text)):
-                shared = len(asked & set(terms(text))) / max(1, len(asked))
-                extra = config.shared_words * shared + config.first_sentence * (order == 0)
-                found.append(_Candidate(float(fused[row]) + extra, row, order, text))
+    for row in map(int, np.flatnonzero(np.isin(ranking.shelf.articles, articles))):
+        for order, text in enumerate(sentences(ranking.shelf.passages[row].text)):
+            shared = len(asked & set(terms(text))) / max(1, len(asked))
+            extra = config.shared_words * shared + config.first_sentence * (order == 0)
+            found.append(_Candidate(float(fused[row]) + extra, row, order, text))
     return sorted(found, key=lambda c: -c.score)
 
 
