@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from app.__main__ import main
-from app.core.errors import InputError, WeightsMissing
+from app.core.errors import InputError, StoreDown, WeightsMissing
 from app.knowledge.ingest import embed as embedding
 from app.knowledge.ingest import files, run
 from app.knowledge.ingest.document import Read, Unreadable
@@ -181,6 +182,22 @@ def test_a_failure_half_way_changes_nothing(
     monkeypatch.setattr("app.store.articles._BATCH", 1)
     monkeypatch.setattr(run, "_id", lambda name: name.replace("2.md", "1.md"))
     with pytest.raises(InputError, match="nothing was changed"):
+        ingest(folder, store.articles)
+    assert store.articles.docs() == before
+
+
+def test_a_full_disk_changes_nothing_and_is_a_sentence(store: Store, folder: Path) -> None:
+    ingest(folder, store.articles)
+    before = store.articles.docs()
+
+    def full(connection: Any, _: Any) -> None:
+        connection.execute("pragma max_page_count = 1")  # SQLite takes the pages it has
+
+    event.listen(store.engine, "connect", full)
+    store.engine.dispose()
+    (folder / "norway.md").write_text("A long story. " * 20_000)
+    (folder / "faq.csv").unlink()
+    with pytest.raises(StoreDown):
         ingest(folder, store.articles)
     assert store.articles.docs() == before
 
@@ -402,3 +419,11 @@ def test_without_weights_the_articles_are_taken_in_all_the_same(
     status, out, err = cli(capsys, "ingest", folder)
     assert (status, "2 added" in out) == (0, True)
     assert "not embedded yet, the server will do it" in err
+
+
+def test_a_person_who_looks_on_sees_a_bar_and_a_clean_report(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    status, out, _ = cli(capsys, "ingest", folder)
+    assert (status, out.splitlines()[0]) == (0, "added     faq.csv")

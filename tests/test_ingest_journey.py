@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from app.core.files import ROOT
+from app.store.db import open_store
 from tests.helpers_ingest import docx, paragraph, pdf
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -133,3 +134,31 @@ def test_a_folder_of_nothing_is_a_sentence_and_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_an_ingest_killed_at_any_time_leaves_all_of_the_old_or_all_of_the_new(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "help"
+    folder.mkdir()
+
+    def write(version: int) -> None:
+        for number in range(40):
+            (folder / f"{number}.md").write_text(f"Version {version} of article {number}.")
+
+    write(0)
+    assert ingest(environment, folder).returncode == 0
+    for version, seconds in enumerate((0.6, 1.0, 1.4, 1.8), 1):
+        write(version)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "ingest", str(folder)],
+            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(seconds)
+        process.kill()
+        process.wait(10)
+        store = open_store(f"sqlite:///{tmp_path / 'var' / 'frontdesk.db'}")
+        versions = {doc["text"].split()[1] for doc in store.articles.docs()}
+        store.close()
+        assert len(versions) == 1
+    assert ingest(environment, folder).returncode == 0
