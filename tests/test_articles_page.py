@@ -14,12 +14,13 @@ from tests.helpers_server import Site, site
 from tests.helpers_ui import EVIL, Markup
 
 DOCS = [
-    {"id": "returns", "title": "Returns", "text": "30 days.\n\nFree of charge.", "lang": "en"},
+    {"id": "returns", "title": "Returns", "lang": "en",
+     "text": "30 days.\n\n## Costs\n# None\nFree of charge."},
     {"id": "guide/吃茶", "title": "吃茶", "text": "水温 80 度。", "lang": "zh"},
     {"id": "evil", "title": EVIL, "text": EVIL},
     {"id": "margins", "title": "Margins", "text": "40 %", "visibility": "agents"},
     {"id": "odd", "title": "Odd", "text": "?", "visibility": "nobody"},
-]
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def test_a_public_article_is_shown_whole_in_its_language(shop: Site) -> None:
     page = shop.client().get("/articles/returns")
     assert page.status_code == 200
-    assert "<p>30 days.</p><p>Free of charge.</p>" in page.text
+    assert "<p>30 days.</p><h2>Costs</h2><h2>None</h2><p>Free of charge.</p>" in page.text
     assert '<html lang="zh-CN">' in shop.client().get("/articles/guide/吃茶").text
 
 

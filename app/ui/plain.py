@@ -33,6 +33,7 @@ a { color: var(--fk-fern); }
 main.article { max-width: 680px; font-size: 16px; line-height: 1.65; }
 main.article p { margin: 0 0 14px; color: inherit; white-space: pre-line; overflow-wrap: anywhere; }
 main.article h1 { margin-bottom: 18px; }
+main.article h2 { margin: 22px 0 6px; font-size: 19px; }
 """
 # The theme that was chosen on the page wins over the system's, as it does there.
 _SCRIPT = """try { const mode = localStorage.getItem("frontdesk.theme");
