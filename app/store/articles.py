@@ -64,7 +64,8 @@ class Articles:
                 func.count(Article.id),
                 func.sum(case((Article.visibility == "agents", 1), else_=0)),
             )
-            .where(Article.source.startswith(prefix, autoescape=True))
+            # Not LIKE, to which SQLite's A and a are one.
+            .where(func.substr(Article.source, 1, len(prefix)) == prefix)
             .group_by(Article.source)
         )
         with self._store.read() as session:
