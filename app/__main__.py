@@ -1,4 +1,4 @@
-"""`python -m app`: serve the page and the HTTP API; manage users and the database.
+"""`python -m app`: serve the page and the HTTP API; manage users, database and data.
 
 Heavy imports are inside the commands, so that --help answers at once.
 """
@@ -6,17 +6,13 @@ Heavy imports are inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from app.commands import SettingsFile, data, opened
 from app.core.errors import InputError, guarded
-
-if TYPE_CHECKING:
-    from app.store.db import Store
 
 cli = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -25,10 +21,7 @@ db = typer.Typer(help="The database's schema.", no_args_is_help=True)
 cli.add_typer(db, name="db")
 user = typer.Typer(help="Who can log in, and as what.", no_args_is_help=True)
 cli.add_typer(user, name="user")
-
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="YAML file; FRONTDESK_* and flags go over it.")
-]
+cli.add_typer(data, name="data")
 
 
 @cli.command()
@@ -64,7 +57,7 @@ def ingest(
     from app.knowledge.ingest.command import run
 
     embedding = load(settings).model != "scripted"
-    with _store(settings) as store:
+    with opened(settings) as store:
         run(
             store, folder, visibility=visibility, dry_run=dry_run, removing=remove,
             embedding=embedding, as_json=as_json,
@@ -76,7 +69,7 @@ def upgrade(settings: SettingsFile = None) -> None:
     """Bring the schema to the newest version (serve does this at its start)."""
     from app.store.migrate import current
 
-    with _store(settings) as store:
+    with opened(settings) as store:
         print(f"database at schema {current(store.engine)}")
 
 
@@ -112,7 +105,7 @@ def user_add(
     """Add a user; the password is asked for, or read from the first line of stdin."""
     from app.store.users import known_role
 
-    with _store(settings) as store:
+    with opened(settings) as store:
         added = store.users.add(name, known_role(role), _password())
     print(f"added {added.name} as {added.role}")
 
@@ -122,7 +115,7 @@ def user_password(
     name: Annotated[str, typer.Argument(help="See `user list`.")], settings: SettingsFile = None
 ) -> None:
     """Change a user's password, which logs the user out everywhere."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         found = store.users.get(name)
         store.users.set_password(found.name, _password())
     print(f"changed the password of {found.name}; all sessions of this user have ended")
@@ -131,7 +124,7 @@ def user_password(
 @user.command("list")
 def user_list(settings: SettingsFile = None) -> None:
     """Names and roles."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         found = store.users.list()
     for one in found:
         print(f"{one.name}  {one.role}  since {one.created:%Y-%m-%d}")
@@ -144,22 +137,9 @@ def user_remove(
     name: Annotated[str, typer.Argument(help="See `user list`.")], settings: SettingsFile = None
 ) -> None:
     """Remove a user, who is logged out at once."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         store.users.remove(name)
     print(f"removed {name}")
-
-
-@contextmanager
-def _store(settings: Path | None) -> Iterator[Store]:
-    """The store of these settings at the newest schema."""
-    from app.core.settings import load
-    from app.store.db import open_store
-
-    store = open_store(load(settings).database)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def _password() -> str:

@@ -22,7 +22,7 @@ from app.core import logs
 from app.core.settings import Settings
 from app.services import Services
 from app.ui import article, signin
-from app.web import articles, chat, docs, failures, features, login, operations
+from app.web import articles, chat, docs, failures, features, login, me, operations
 from app.web.gradio_import import quicken
 from app.web.guards import BodyLimit, ClosedDoors, OriginCheck, SecurityHeaders
 from app.web.visits import Visits
@@ -58,7 +58,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     app.state.services = services
     _guard(app, settings, services)
     failures.install(app)
-    for part in (operations, chat, features):
+    for part in (operations, chat, features, me):
         app.include_router(part.router(services))
     app.include_router(login.router(services, signin.page))
     app.include_router(articles.router(services, article.page))
@@ -74,7 +74,7 @@ def _guard(app: FastAPI, settings: Settings, services: Services) -> None:
     # Present even with no origin allowed: where the parent app has its own, Gradio adds none.
     app.add_middleware(
         CORSMiddleware, allow_origins=settings.allowed_origins, allow_credentials=True,
-        allow_methods=["GET", "POST"], allow_headers=["content-type", "authorization"],
+        allow_methods=["GET", "POST", "DELETE"], allow_headers=["content-type", "authorization"],
         expose_headers=["retry-after"],
     )  # fmt: skip
     app.add_middleware(OriginCheck, allowed=settings.allowed_origins)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.core import brief as briefs
 from app.core.errors import InputError, TooLarge
@@ -26,6 +26,7 @@ from app.serving.metrics import Metrics
 from app.serving.quota import Quota
 from app.serving.turns import ChatPart, Turns
 from app.store.db import Store, open_store
+from app.store.owners import Erased
 
 if TYPE_CHECKING:
     from app.recommend.shop import Filters, Shop, Suggestion
@@ -207,6 +208,14 @@ class Services:
             owner, message_id, rating, reason=reason, correction=correction, consent=consent
         )
         self.metrics.feedback.labels(message.kind, str(rating)).inc()
+
+    def export_mine(self, owner: str) -> dict[str, Any]:
+        """All that is kept of this owner, as typed (app.store.owners.Owners.export)."""
+        return self.store.owners.export(owner)
+
+    def delete_mine(self, owner: str) -> Erased:
+        """Delete all that is kept of this owner, for good; how much there was."""
+        return self.store.owners.erase(owner)
 
     def _keep(self, owner: str, text: str, found: Prediction, release: Release | None) -> str:
         return self.store.conversations.keep_sample(

@@ -28,6 +28,7 @@ LAYERS = {
     "app.prepare": 6,
     "app.server": 7,
     "app.launch": 8,
+    "app.commands": 8,
     "app.__main__": 9,
 }
 BESIDE = {

@@ -28,6 +28,7 @@ from app.store.feedback import FeedbackBook
 from app.store.maintenance import Maintenance
 from app.store.migrate import upgrade
 from app.store.orders import Orders
+from app.store.owners import Owners
 from app.store.tickets import Tickets
 from app.store.users import Users
 
@@ -44,6 +45,7 @@ class Store:
         self.conversations = Conversations(self)
         self.feedback = FeedbackBook(self)
         self.orders = Orders(self)
+        self.owners = Owners(self)
         self.tickets = Tickets(self)
         self.curated = CuratedBook(self)
         self.commerce = DemoCommerce(self)

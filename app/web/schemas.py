@@ -195,3 +195,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorOut, "description": "Too many requests; see Retry-After"},
     503: {"model": ErrorOut, "description": "Still loading"},
 }
+
+
+class Deleted(BaseModel):
+    """What was deleted, by kind."""
+
+    deleted: dict[str, int]
