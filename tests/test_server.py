@@ -168,7 +168,7 @@ def test_the_schema_is_openapi_3_0_and_names_our_routes(client: TestClient) -> N
     assert schema["openapi"] == "3.0.3"
     assert set(schema["paths"]) == {
         "/healthz", "/readyz", "/metrics", "/v1/chat/completions", "/v1/sentiment",
-        "/v1/recommendations", "/v1/feedback",
+        "/v1/recommendations", "/v1/feedback", "/v1/me", "/v1/me/export",
     }  # fmt: skip
     text = json.dumps(schema)
     assert '"type": "null"' not in text
