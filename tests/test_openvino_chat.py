@@ -233,7 +233,7 @@ class Said:
     """An engine that runs `model`'s weights, whatever file it was given."""
 
     def __init__(self, model, dtype: str) -> None:
-        self.predicted, self.greedy, self.dtype = model.predicted, model.greedy, dtype
+        self.predicted, self.answers, self.dtype = model.predicted, model.answers, dtype
 
 
 def test_an_engine_that_ignores_the_adapter_is_refused(base, merged) -> None:
@@ -245,11 +245,16 @@ def test_an_engine_that_ignores_the_adapter_is_refused(base, merged) -> None:
 
 def test_half_precision_that_differs_is_left_out_and_f32_stays(base, merged) -> None:
     probe = Probe(merged, ASKED)
-    load = {"float32": merged, "float16": merged, "bfloat16": base}
+    load = {"float32": merged, "bfloat16": base}
     found = export.engines(probe, lambda dtype: Said(load[dtype], dtype), "0" * 64)
-    assert [(e.engine, e.dtype) for e in found] == [
-        ("openvino", "float32"), ("openvino", "float16"),
-    ]  # fmt: skip
+    assert [(e.engine, e.dtype) for e in found] == [("openvino", "float32")]
+
+
+def test_an_engine_that_is_right_alone_and_wrong_with_others_is_refused(base, merged) -> None:
+    engine = Said(merged, "float32")
+    engine.answers = base.answers
+    with pytest.raises(Unequal, match=r"found 100\.0% of \d+ tokens, \d+\.\d% with all asked"):
+        Probe(merged, ASKED).compare(engine, exact=False)
 
 
 def test_a_dtype_that_became_another_is_not_listed(merged) -> None:

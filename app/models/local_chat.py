@@ -103,6 +103,15 @@ class LocalChat:
         """Tokens of the answer to a prompt of tokens, `count` at most, without its end."""
         return list(self.written(prompt, count, self._ends))
 
+    def answers(self, prompts: Sequence[Sequence[int]], count: int) -> list[list[int]]:
+        """`greedy` of all prompts, asked at once."""
+        options = Options(max_new_tokens=count)
+        tickets = [
+            Ticket(p, options, _stopper(options, lambda: False), self._ends) for p in prompts
+        ]
+        self._batcher.submit(*tickets)
+        return [list(self._tokens(ticket)) for ticket in tickets]
+
     def written(
         self, prompt: Sequence[int], count: int, ends: frozenset[int] = frozenset()
     ) -> Iterator[int]:
@@ -112,10 +121,13 @@ class LocalChat:
         ticket = Ticket(prompt, options, _stopper(options, closed.is_set), ends)
         self._batcher.submit(ticket)
         try:
-            while isinstance(item := self._next(ticket), int):
-                yield item
+            yield from self._tokens(ticket)
         finally:
             closed.set()
+
+    def _tokens(self, ticket: Ticket) -> Iterator[int]:
+        while isinstance(item := self._next(ticket), int):
+            yield item
 
     def _ticket(
         self,

@@ -29,13 +29,13 @@ KV_GB = 1
 """Keys and values of all conversations; a token of a 135M model takes 46 kB in f32."""
 MOST_ROWS, READ = 16, 256
 """Answers at once, and tokens that a step reads and writes in all."""
-_HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVINOChat(LocalChat):
     """The model of the GGUF `file`, spoken to through the tokenizer in `folder`.
 
-    `dtype` is what it became: a half that the processor cannot compile falls back to float32.
+    `dtype` is what it became: bfloat16 that cannot be compiled here falls back to float32.
     Raises NotFound with the command that installs OpenVINO where it is missing.
     """
 
