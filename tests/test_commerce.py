@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +12,7 @@ from sqlalchemy import func, select
 
 from app.core.commerce import Commerce, Done, Refused
 from app.core.countries import country_name, country_of
-from app.core.files import DEMO
+from app.core.files import DEMO, ROOT
 from app.core.records import read_rows
 from app.store import rules
 from app.store.commerce import DemoCommerce
@@ -239,4 +241,36 @@ def test_keys_that_two_orders_race_for_are_given_once(store: Store) -> None:
     store.commerce.cancel(one.order, one.email, key=key)
     with pytest.raises(Exception, match="used for another change"):
         store.commerce.cancel(two.order, two.email, key=key)
+    assert rows(store, Write) == 1
+
+
+CUSTOMER = """
+import sys, time
+from app.store.db import open_store
+store = open_store(sys.argv[1])
+conversation = store.conversations.create("visitor:a", "en")
+store.conversations.append("visitor:a", conversation, "user", "Yes, cancel it.")
+print(conversation, flush=True)
+print(store.commerce.cancel("FK-1", "c1.wren@example.org", key="the-key").id, flush=True)
+time.sleep(60)  # the answer that is never stored
+"""
+
+
+def test_a_kill_between_the_change_and_its_answer_leaves_one_change_and_the_question(
+    store: Store, database: str, python: str
+) -> None:
+    known = place(store, "FK-1", "placed", utc_now())
+    process = subprocess.Popen(
+        [python, "-c", CUSTOMER, database], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    conversation = process.stdout.readline().strip()
+    assert process.stdout.readline().strip() == "FK-1"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    said = store.conversations.history("visitor:a", conversation)
+    assert [turn.content for turn in said] == ["Yes, cancel it."]
+    # Asked again with the key that the conversation keeps, it is known to be done.
+    again = store.commerce.cancel(known.order, known.email, key="the-key")
+    assert again == Done("FK-1", repeated=True)
     assert rows(store, Write) == 1

@@ -333,3 +333,14 @@ def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> N
 
 def test_the_sqlite_library_here_knows_what_we_ask_of_it() -> None:
     assert sqlite3.sqlite_version_info >= (3, 35)
+
+
+def test_history_tells_who_wrote_and_what_it_was_taken_for(store: Store) -> None:
+    conversation, _ = talk(store)
+    append = store.conversations.append
+    append("visitor:a", conversation, "assistant", "Done.", intent="cancel")
+    append("visitor:a", conversation, "assistant", "I am Ann.", author="ann")
+    turns = store.conversations.history("visitor:a", conversation)
+    assert [(t.author, t.intent) for t in turns[1:]] == [
+        (None, None), (None, "cancel"), ("ann", None),
+    ]  # fmt: skip

@@ -54,11 +54,12 @@ class Conversations:
         confidence: float | None = None,
         replaces: str | None = None,
         author: str | None = None,
+        intent: str | None = None,
     ) -> str:
         """Add a message at the end, committed when this returns; gives its id back.
 
         replaces: id of the last question, which this one takes the place of (app.store.branches).
-        author: name of the agent who wrote it.
+        author: name of the agent who wrote it. intent: what an answer's turn was taken for.
         Raises NotFound where the conversation is not the owner's.
         """
         with self._store.write() as session:
@@ -71,6 +72,7 @@ class Conversations:
                 conversation_id=conversation_id, position=_next(session, conversation_id),
                 role=role, content=content, citations=list(citations), release=release,
                 prompt_version=prompt_version, finish=finish, confidence=confidence, author=author,
+                intent=intent,
             )  # fmt: skip
             session.add(message)
             session.execute(
@@ -207,5 +209,5 @@ def _short(text: str) -> str:
 def _turn(message: Message, rating: int | None) -> Turn:
     return Turn(
         message.id, message.role, message.content, message.citations, message.release,
-        message.finish, message.confidence, rating, message.created, message.author,
+        message.finish, message.confidence, rating, message.created, message.author, message.intent,
     )  # fmt: skip

@@ -34,6 +34,8 @@ class Turn(NamedTuple):
     created: datetime
     author: str | None = None
     """Name of the agent who wrote it; none: the customer or the bot, by role."""
+    intent: str | None = None
+    """What the turn was taken for; of answers alone."""
 
 
 class Rateable(NamedTuple):
