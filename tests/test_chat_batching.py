@@ -308,3 +308,16 @@ def test_a_longer_turn_takes_the_place_of_the_one_it_goes_on_from() -> None:
     cache.keep([1, 2], layers([1, 2]))
     cache.keep([1, 2, 3], layers([1, 2, 3]))
     assert cache.bytes == 3 * 8
+
+
+def test_no_more_than_so_many_conversations_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.models import prefix
+
+    monkeypatch.setattr(prefix, "ENTRIES", 2)
+    cache = prefix.PrefixCache()
+    for first in (1, 2, 3):
+        cache.keep([first] * 4, layers([first] * 4))
+    oldest = ticket([1, 1, 1, 7])
+    oldest.opening = 1
+    assert cache.find(oldest)[0] == 0
+    assert cache.bytes == 2 * 4 * 8

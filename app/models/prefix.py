@@ -19,6 +19,9 @@ from app.models.local_chat import common
 BYTES = 512 * 2**20
 """Of all that is kept; a token of a 135M model in fp32 takes 46 kB."""
 
+ENTRIES = 64
+"""Conversations that are kept at most: each is compared with every prompt."""
+
 
 class Layer(NamedTuple):
     """Keys and values of one layer, each (1, heads, tokens, width)."""
@@ -75,7 +78,7 @@ class PrefixCache:
         new = _Entry(list(tokens), layers)
         self._entries = [e for e in self._entries if common(e.tokens, tokens) < len(e.tokens)]
         self._entries.append(new)
-        while self.bytes > self.most_bytes:
+        while self.bytes > self.most_bytes or len(self._entries) > ENTRIES:
             self._entries.pop(0)
 
 
