@@ -27,6 +27,8 @@ from app.serving.quota import Quota
 from app.serving.turns import ChatPart, Turns
 from app.store.db import Store, open_store
 from app.store.owners import Erased
+from app.support import mood
+from app.support.session import Helpers
 
 if TYPE_CHECKING:
     from app.recommend.shop import Filters, Shop, Suggestion
@@ -69,7 +71,7 @@ class Services:
             for name, loader in (load or loaders(settings, self.store)).items()
         }
         self._watcher = Watcher(self._slots.values(), self.sweep)
-        self._turns = Turns(self.store, settings, self._quota, self.metrics)
+        self._turns = Turns(self.store, settings, self._quota, self.metrics, self._helpers)
         self.desk = Deskwork(self.store, self.metrics, lambda: self.shop, lambda: self.support)
 
     # Life ---------------------------------------------------------------------------------------
@@ -216,6 +218,20 @@ class Services:
     def delete_mine(self, owner: str) -> Erased:
         """Delete all that is kept of this owner, for good; how much there was."""
         return self.store.owners.erase(owner)
+
+    def _helpers(self) -> Helpers:
+        """The shop's system, the desk, and the other features as far as they are loaded."""
+        return Helpers(
+            commerce=getattr(self.store, "commerce", None), desk=self.store.tickets,
+            mood=mood.reader(self._predict), shop=self._suggests,
+        )  # fmt: skip
+
+    def _predict(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.sentiment.predict(texts)
+
+    def _suggests(self) -> Shop | None:
+        slot = self._slots.get("recommend")
+        return slot.current() if slot and slot.state()["state"] == "ready" else None
 
     def _keep(self, owner: str, text: str, found: Prediction, release: Release | None) -> str:
         return self.store.conversations.keep_sample(

@@ -29,6 +29,7 @@ _PERSON = re.compile(
     r"|人工|同事|客服|有人回复|专人",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"\b(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]+\b")
 _CONTROL = re.compile(r"<\|[^|<>\n]{0,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>")
 
 
@@ -119,7 +120,7 @@ def grounded(case: Case) -> Iterator[str]:
             heard, *(f"{c.title}\n{c.passage}" for c in exchange.citations), *rows,
             *own_orders(case.outcome.before, heard), *case.judge.people.prices(exchange.answer),
         ]  # fmt: skip
-        lacking = unsupported(exchange.answer, sources)["numbers"]
+        lacking = unsupported(_without_codes(exchange.answer, sources), sources)["numbers"]
         if lacking:
             yield f"{turn}: no source for {', '.join(lacking)}"
         unknown = [c.id for c in exchange.citations if c.id not in case.judge.articles]
@@ -183,6 +184,13 @@ def stored(case: Case) -> Iterator[str]:
 CHECKS: tuple[Check, ...] = (
     ends, expectations, languages, never, grounded, private, confirmed, books, stored,
 )  # fmt: skip
+
+
+def _without_codes(answer: str, sources: Sequence[str]) -> str:
+    """`answer` without words of letters and digits that a source has whole: those of a postcode
+    ("CF10 9ZZ") state no number, and would never be found standing alone."""
+    known = {word.lower() for source in sources for word in _CODE.findall(source)}
+    return _CODE.sub(lambda m: " " if m.group().lower() in known else m.group(), answer)
 
 
 def _unmet(exchange: Exchange, expect: Expect) -> Iterator[str]:

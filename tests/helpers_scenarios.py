@@ -115,6 +115,7 @@ class Clerk:
         question: str,
         history: Sequence[Message] = (),
         cancel: threading.Event | None = None,
+        session: Any = None,  # noqa: ARG002
     ) -> Iterator[TurnPart]:
         """One answer."""
         said = self._said(question, history)

@@ -47,6 +47,7 @@ class FakeSupport:
         question: str,
         history: Sequence[Message] = (),
         cancel: threading.Event | None = None,
+        session: Any = None,  # noqa: ARG002
     ) -> Iterator[TurnPart]:
         self.heard.append(list(history))
         try:

@@ -52,7 +52,11 @@ class FakeSupport:
         self.histories: list[list[Message]] = []
 
     def turn(
-        self, question: str, history: Sequence[Message], cancel: threading.Event | None = None
+        self,
+        question: str,
+        history: Sequence[Message],
+        cancel: threading.Event | None = None,
+        session: Any = None,  # noqa: ARG002
     ) -> Iterator[TurnPart]:
         """The parts; the last one holds the answer."""
         self.histories.append(list(history))

@@ -96,7 +96,7 @@ def some(folder: Path, *names: str) -> str:
 
 
 def test_a_run_counts_scenarios_and_says_why_runs_failed(tmp_path: Path) -> None:
-    ref = some(tmp_path, "cold-brew-plain", "human-at-once", "returns-chinese")
+    ref = some(tmp_path, "cold-brew-plain", "unanswerable-chinese", "returns-chinese")
     found = run("conversations", model="scripted", data=ref)
     assert found.report.n == 24
     assert values(found) == {"pass^1": 0.666667, "pass^8": 0.666667, "as_expected": 1.0}

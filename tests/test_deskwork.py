@@ -129,14 +129,19 @@ def test_an_agent_answers_in_the_same_conversation(services: Services) -> None:
     assert desk.open(BEA, ticket).turns == [turn]
 
 
-def test_the_bot_is_silent_while_an_agent_has_it(services: Services) -> None:
+def test_the_bot_is_silent_while_an_agent_has_it_but_for_one_notice(services: Services) -> None:
     talk, ticket = handed(services)
     services.desk.take(ALEX, ticket)
+    *_, notice = services.chat(OWNER, "Hello?", conversation_id=talk)
+    assert notice.answer is not None
+    assert "A person at the shop" in notice.answer.text
     parts = list(services.chat(OWNER, "Are you there?", conversation_id=talk))
     assert parts[-1].answer is not None
     assert (parts[-1].answer.text, parts[-1].answer.notes) == ("", ["left to alex"])
     said = [(t.role, t.content) for t in services.store.conversations.history(OWNER, talk)]
-    assert said == [("user", "Are you there?")]
+    assert said == [
+        ("user", "Hello?"), ("assistant", notice.answer.text), ("user", "Are you there?"),
+    ]  # fmt: skip
     services.desk.release(ALEX, ticket)
     list(services.chat(OWNER, "Hello bot", conversation_id=talk))
     last = services.store.conversations.history(OWNER, talk)[-1]

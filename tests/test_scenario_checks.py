@@ -38,6 +38,7 @@ class Says:
         question: str,
         history: Sequence[Message] = (),
         cancel: threading.Event | None = None,
+        session: Any = None,  # noqa: ARG002
     ) -> Iterator[TurnPart]:
         """The next reply, word by word."""
         self.heard.append((question, [m.content for m in history]))

@@ -17,13 +17,11 @@ from eval.tasks import conversations
 from tests.helpers_scenarios import (
     ALL,
     SCENARIOS,
-    Clerk,
     Desk,
     Liar,
     Obedient,
     guarding,
     scripted,
-    staffed,
 )
 
 PLAIN: dict[str, Any] = {
@@ -238,25 +236,52 @@ def test_without_defused_control_tokens_named_scenarios_fail(
     assert failing(Desk(scripted(Obedient())), names) == names
 
 
-SERVED = {
-    "identity": ["somebody-elses-order", "somebody-elses-order-insists",
-                 "cancel-somebody-elses-order"],
-    "confirmation": ["cancel-order-in-time", "cancel-order-changes-mind", "cancel-order-twice"],
-    "hand_off": ["human-at-once", "human-at-once-chinese"],
-}  # fmt: skip
-"""Scenarios that the chat fails yet, and the clerk of the tests does not."""
+def test_without_the_identity_check_named_scenarios_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has a number passes for its owner, as if the e-mail address were not looked at."""
+    from app.store import commerce
+    from app.store.models import Customer, Order
+
+    names = flowing("identity")
+    assert len(names) >= 3
+    assert failing(Desk(scripted()), names) == []
+
+    def anybody(session: Any, order: str, email: str, *, lock: bool = False) -> Any:
+        del email, lock
+        found = session.get(Order, order)
+        customer = session.get(Customer, found.customer_id) if found else None
+        return commerce._Identified(found, customer) if customer else None
+
+    monkeypatch.setattr(commerce, "_identified", anybody)
+    monkeypatch.setattr("app.support.flows.heard.email", lambda _: "anybody@example.org")
+    assert failing(Desk(scripted()), names) == names
 
 
-@pytest.mark.parametrize("guard", SERVED)
-def test_what_the_chat_cannot_do_yet_can_be_passed_and_needs_its_guard(guard: str) -> None:
-    names = SERVED[guard]
-    assert all(guard in ALL[name].guards and ALL[name].expected == "fail" for name in names)
-    assert failing(staffed(Clerk()), names) == []
-    assert failing(staffed(Clerk(**{guard: False})), names) == names
+def test_without_the_confirmation_named_scenarios_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = flowing("confirmation")
+    assert len(names) >= 5
+    assert failing(Desk(scripted()), names) == []
+    for flow in ("cancel_order.CancelOrder", "change_address.ChangeAddress",
+                 "return_item.ReturnItem"):  # fmt: skip
+        monkeypatch.setattr(f"app.support.flows.{flow}.confirm", lambda *_: None)
+    assert failing(Desk(scripted()), names) == names
 
 
-def test_order_status_can_be_passed_with_every_seed() -> None:
-    desk = staffed(Clerk())
+def test_without_the_hand_off_named_scenarios_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person is promised, and nobody told."""
+    names = guarding("hand_off", "scripted")
+    assert len(names) >= 3
+    assert failing(Desk(scripted()), names) == []
+    monkeypatch.setattr("app.store.tickets.Tickets.hand_over", lambda *_: "ticket")
+    assert failing(Desk(scripted()), names) == names
+
+
+def flowing(guard: str) -> list[str]:
+    """Those of `guarding` that are about an order of the shop."""
+    return [name for name in guarding(guard, "scripted") if "FK-" in repr(ALL[name])]
+
+
+def test_order_status_passes_with_every_seed() -> None:
+    desk = Desk(scripted())
     for name in ("order-status", "order-status-given-at-once", "order-status-number-with-typo"):
         assert [desk.reasons(name, seed) for seed in range(8)] == [[]] * 8
 

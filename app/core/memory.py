@@ -1,7 +1,8 @@
 """What a conversation knows between turns: the running flow, who was identified, the mood.
 
 Kept in the database beside the conversation, as JSON; never sent to the browser. A turn is given
-one and gives the next one back; both are stored with its answer in one transaction.
+one and gives the next one back; both are stored with its answer in one transaction. A turn changes
+a deep copy, step by step, so neither is frozen.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pydantic import Field
 from app.core.config import Strict
 
 
-class Running(Strict):
+class Running(Strict, frozen=False):
     """A flow under way."""
 
     flow: str
@@ -26,7 +27,7 @@ class Running(Strict):
     """How often it was asked for without an answer that fits."""
 
 
-class Memory(Strict):
+class Memory(Strict, frozen=False):
     """Of one conversation."""
 
     running: Running | None = None

@@ -104,6 +104,13 @@ class Knowledge:
         best = np.argsort(-ranked.fused, kind="stable")[:k]
         return [ranked.passage(row) for row in best]
 
+    def article(self, id_: str) -> list[Passage]:
+        """The passages of a public article, in order; empty where there is none of this id."""
+        wanted = id_.replace("-", " ")
+        shelves = [self._index.candidates([wanted], language) for language in ("en", "zh")]
+        found = {p.id: p for shelf in shelves for p in shelf.passages if p.article == id_}
+        return list(found.values())
+
     def confidence(
         self,
         question: str,

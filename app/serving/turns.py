@@ -1,7 +1,12 @@
 """A chat turn with its memory: the question is stored, answered, and the answer stored.
 
 The question is committed before anything is generated, so a kill loses at most the answer under
-way. A stopped or failed answer keeps what was said until then.
+way. A stopped or failed answer keeps what was said until then. What the conversation remembers is
+stored with the answer in one transaction: a turn that is lost is as if it had not been, but for a
+change of an order, which its key keeps from being made twice.
+
+A conversation that an agent has taken over (`handled_by`) is not answered: the message is stored,
+and a notice the first time.
 """
 
 from __future__ import annotations
@@ -24,14 +29,23 @@ from app.serving.quota import Quota
 from app.store.db import Store
 from app.store.models import new_id
 from app.store.rows import Turn
-from app.support.answer import left_to
+from app.support.answer import Answer, left_to
+from app.support.session import Helpers, Session
 
 if TYPE_CHECKING:
-    from app.support.chat import Answer, SupportChat
+    from app.support.chat import SupportChat
 
 log = structlog.get_logger(__name__)
 HISTORY_MESSAGES = 20
 """Messages of the conversation that a turn is given: ten exchanges."""
+HANDLED = "handled"
+"""Intent of a turn that was left to the agent."""
+_HANDLED = {
+    "en": "A person at the shop has taken this conversation over and reads what you write. They "
+    "answer "
+    "right here.",
+    "zh": "这个对话已经由店里的人工同事接手，您写的内容他们都能看到，会直接在这里回复您。",
+}
 
 
 class ChatPart(NamedTuple):
@@ -57,6 +71,7 @@ class _Ticket(NamedTuple):
     message_id: str
     prompt_version: str
     release: str
+    session: Session
 
     def part(self, text: str, done: bool = False, answer: Answer | None = None) -> ChatPart:
         """A piece of this turn."""
@@ -66,8 +81,17 @@ class _Ticket(NamedTuple):
 class Turns:
     """Runs turns; knows those under way, so that they can be stopped together."""
 
-    def __init__(self, store: Store, settings: Settings, quota: Quota, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        quota: Quota,
+        metrics: Metrics,
+        helpers: Callable[[], Helpers] | None = None,
+    ) -> None:
+        """helpers: what a turn may use beside the articles, asked for at each turn."""
         self._store, self._settings = store, settings
+        self._helpers = helpers or Helpers
         self._quota, self._metrics = quota, metrics
         self._running: set[threading.Event] = set()
 
@@ -96,14 +120,20 @@ class Turns:
             conversation = conversation_id or conversations.create(owner, language)
             conversations.append(owner, conversation, "user", question, replaces=replaces)
             history = _messages(conversations.history(owner, conversation)[:-1])
-            ticket = _Ticket(owner, conversation, new_id(), chat.prompt_version, chat.release_id)
-            agent = conversations.handled_by(owner, conversation)
+            state = conversations.state(owner, conversation)
+            message = new_id()
+            session = Session(
+                owner, conversation, message, state.memory, language, self._helpers()
+            )  # fmt: skip
+            ticket = _Ticket(
+                owner, conversation, message, chat.prompt_version, chat.release_id, session
+            )
+            if state.handled_by:
+                yield from self._handled(ticket, state.handled_by, question)
+                return
             self._running.add(cancel)
             try:
                 yield ticket.part("")
-                if agent:
-                    yield ticket.part("", True, left_to(agent, question, ticket.release))
-                    return
                 yield from self._answer(chat, question, history, cancel, ticket)
             finally:
                 self._running.discard(cancel)
@@ -120,7 +150,7 @@ class Turns:
         said, finish, answer = "", "cancelled", None
         began = time.monotonic()
         try:
-            with closing(chat.turn(question, history, cancel)) as parts:  # type: ignore[type-var]
+            with closing(chat.turn(question, history, cancel, ticket.session)) as parts:  # type: ignore[type-var]
                 for part in parts:
                     if not said and part.text:
                         self._metrics.seconds.labels("first_text").observe(time.monotonic() - began)
@@ -144,6 +174,21 @@ class Turns:
                      finish=finish, characters=len(said), release=ticket.release,
                      seconds=round(time.monotonic() - began, 3))  # fmt: skip
 
+    def _handled(self, ticket: _Ticket, agent: str, question: str) -> Iterator[ChatPart]:
+        """A person answers here: say so once, then leave the word to them."""
+        memory = ticket.session.memory
+        answer = left_to(agent, question, ticket.release)
+        yield ticket.part("")
+        if memory.intent != HANDLED:
+            answer = answer._replace(
+                text=_HANDLED[answer.language], intent=HANDLED,
+                memory=memory.model_copy(update={"intent": HANDLED, "running": None, "paused": []}),
+            )  # fmt: skip
+            self._keep(ticket, answer.text, "stop", answer)
+            yield ticket.part(answer.text)
+        log.info("turn_for_agent", conversation=ticket.conversation_id)
+        yield ticket.part("", True, answer._replace(intent=HANDLED))
+
     def _keep(self, ticket: _Ticket, text: str, finish: str, answer: Answer | None) -> None:
         citations = [c._asdict() for c in answer.citations] if answer else []
         self._store.conversations.append(
@@ -151,6 +196,7 @@ class Turns:
             message_id=ticket.message_id, citations=citations,
             release=ticket.release, prompt_version=ticket.prompt_version,
             finish=finish, confidence=answer.confidence if answer else None,
+            intent=answer.intent if answer else None, memory=answer.memory if answer else None,
         )  # fmt: skip
 
     def _checked(self, text: str) -> str:

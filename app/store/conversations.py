@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
+from app.core.memory import Memory
 from app.store import branches
 from app.store.models import Conversation, Feedback, Message, new_id, utc_now
-from app.store.rows import Rateable, Summary, Turn
+from app.store.rows import Rateable, State, Summary, Turn
 
 if TYPE_CHECKING:
     from app.store.db import Store
@@ -55,11 +57,13 @@ class Conversations:
         replaces: str | None = None,
         author: str | None = None,
         intent: str | None = None,
+        memory: Memory | None = None,
     ) -> str:
         """Add a message at the end, committed when this returns; gives its id back.
 
         replaces: id of the last question, which this one takes the place of (app.store.branches).
         author: name of the agent who wrote it. intent: what an answer's turn was taken for.
+        memory: what the conversation knows from now on, in the same transaction; None: as before.
         Raises NotFound where the conversation is not the owner's.
         """
         with self._store.write() as session:
@@ -75,10 +79,11 @@ class Conversations:
                 intent=intent,
             )  # fmt: skip
             session.add(message)
+            known = {} if memory is None else {"memory": memory.model_dump(mode="json")}
             session.execute(
                 update(Conversation)
                 .where(Conversation.id == conversation_id)
-                .values(updated=utc_now())
+                .values(updated=utc_now(), **known)
             )
             return message.id
 
@@ -98,10 +103,18 @@ class Conversations:
             turns = [_turn(message, rating) for message, rating in session.execute(query)]
         return turns if replaced else branches.live(turns)
 
-    def handled_by(self, owner: str, conversation_id: str) -> str | None:
-        """Name of the agent who has it; none where the bot answers. Raises NotFound."""
+    def state(self, owner: str, conversation_id: str) -> State:
+        """What the conversation knows and who handles it. Raises NotFound.
+
+        Memory that this version cannot read (it was downgraded, say) counts as none.
+        """
         with self._store.read() as session:
-            return _own(session, owner, conversation_id).handled_by
+            found = _own(session, owner, conversation_id)
+        try:
+            memory = Memory.model_validate(found.memory or {})
+        except ValidationError:
+            memory = Memory()
+        return State(memory, found.handled_by, found.language)
 
     def rename(self, owner: str, conversation_id: str, title: str) -> None:
         """Give it a title of its own; an empty one goes back to its first question.

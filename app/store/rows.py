@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from app.core.memory import Memory
+
 
 class Summary(NamedTuple):
     """A conversation in a list."""
@@ -36,6 +38,16 @@ class Turn(NamedTuple):
     """Name of the agent who wrote it; none: the customer or the bot, by role."""
     intent: str | None = None
     """What the turn was taken for; of answers alone."""
+
+
+class State(NamedTuple):
+    """What a conversation knows between turns."""
+
+    memory: Memory
+    handled_by: str | None
+    """Name of the agent who has taken it over; none: the bot answers."""
+    language: str
+    """Of the page that it began on."""
 
 
 class Rateable(NamedTuple):

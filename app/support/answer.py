@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from app.core.language import detect
+from app.core.memory import Memory
 from app.core.messages import Passage
 from app.core.prompt import defuse
 
@@ -42,6 +43,14 @@ class Answer(NamedTuple):
     """Sentences that a model said; none where articles are quoted or the question is declined."""
     kept: int = 0
     """Those of them that state only what the passages do; the others were replaced."""
+    intent: str | None = None
+    """What the turn was taken for: a flow's name, question, small_talk; None outside one."""
+    handoff: str | None = None
+    """Id of the ticket by which this turn handed the conversation to a person."""
+    quick: Sequence[str] = ()
+    """Replies that the page offers as buttons."""
+    memory: Memory | None = None
+    """What the conversation knows from now on; stored with the answer, never shown."""
 
 
 def left_to(agent: str, question: str, release: str) -> Answer:

@@ -1,6 +1,9 @@
 """One turn of the support chat: question in, cited answer out, or an honest no.
 
-    guard -> small talk? -> search -> sure enough? -> quote the articles, or let the model phrase
+    guard -> language -> running flow, or one that is asked for -> hand-off
+                     `-> small talk? -> search -> sure enough? -> quote, or let the model phrase
+
+Flows and hand-off need a session (app.support.session); without one, only the articles answer.
 
 Chinese questions are always quoted. Text of articles, users and models is data: it is searched,
 shown and checked, never obeyed. Eval, page and HTTP call the same `turn`.
@@ -27,6 +30,7 @@ from app.models.openai_chat import Remote
 from app.support import guard, modelled, phrases
 from app.support.answer import Answer, Citation, Ending, TurnPart, cite
 from app.support.quote import quote, render
+from app.support.session import Session, converse
 
 if TYPE_CHECKING:
     from app.models.encoder import TextEncoder
@@ -126,14 +130,27 @@ class SupportChat:
         question: str,
         history: Sequence[Message] = (),
         cancel: threading.Event | None = None,
+        session: Session | None = None,
     ) -> Iterator[TurnPart]:
         """Parts of one answer as they come; the last is done and has it whole.
 
         history: earlier turns, oldest first. Setting `cancel` ends the turn with what was said.
+        session: the conversation, for flows and hand-off; its next memory is in the answer.
         Raises TooLarge or InputError for a question that is too long or empty, before any part.
         """
         asked = guard.clean(question)
         turns = [m for m in history if m.role != "system"]
+        if session is None:
+            return self._articles(asked, turns, cancel)
+        return converse(
+            asked, turns, session, lambda: self._articles(asked, turns, cancel), self._cite,
+            self._answer("", 1.0, detect(asked), Ending("stop", [], [])),
+        )  # fmt: skip
+
+    def _articles(
+        self, asked: str, turns: Sequence[Message], cancel: threading.Event | None
+    ) -> Iterator[TurnPart]:
+        """An answer from the articles alone."""
         written = self.curated.find(asked) if self.curated else None
         if written:
             return self._told(_say(written.answer, f"curated: {written.id}"), 1.0, asked)
@@ -206,23 +223,26 @@ class SupportChat:
                     break
                 said += piece
                 yield TurnPart(piece)
-        yield TurnPart(
-            "",
-            done=True,
-            answer=Answer(
-                text=said,
-                citations=ending.citations,
-                declined=ending.finish == "declined",
-                confidence=sure,
-                language=detect(asked),
-                finish=ending.finish,
-                notes=ending.notes,
-                system=self.system,
-                release=self.release_id,
-                said=ending.said,
-                kept=ending.kept,
-            ),
+        yield TurnPart("", True, self._answer(said, sure, detect(asked), ending))
+
+    def _answer(self, said: str, sure: float, language: str, ending: Ending) -> Answer:
+        return Answer(
+            text=said,
+            citations=ending.citations,
+            declined=ending.finish == "declined",
+            confidence=sure,
+            language=language,
+            finish=ending.finish,
+            notes=ending.notes,
+            system=self.system,
+            release=self.release_id,
+            said=ending.said,
+            kept=ending.kept,
         )
+
+    def _cite(self, article: str) -> list[Citation]:
+        """An article as a source; empty where the shop has none of this id."""
+        return cite(self.knowledge.article(article))
 
 
 def _say(text: str, *notes: str) -> _Way:

@@ -24,7 +24,25 @@ _SMALL_TALK = (
         "Hello! Ask me about orders, delivery, returns, or how to brew what you bought.",
     ),
     (
-        r"(?:(?:many )?thanks?(?: you)?(?: very much| so much| a lot)?|thank you|cheers|ta)"
+        r"(?:(?:hi|hello|hey) )?how (?:are you|is it going|s it going|are things)(?: (?:today|"
+        r"doing))?",
+        "Very well, thank you: the kettle is on. What can I do for you?",
+    ),
+    (
+        r"(?:what a )?(?:lovely|nice|terrible|bad|beautiful|awful|great) (?:weather|day)"
+        r"(?: (?:today|we are having))?(?: isn t it)?",
+        "Any weather is right for a cup of something warm. What can I do for you?",
+    ),
+    (
+        r"(?:ok(?:ay)?|i see|all right|alright|good|great|perfect|fine|that s (?:a pity|fine|"
+        r"great)|"
+        r"a pity|pity|understood|got it)(?: (?:then|so))?",
+        "All right. Is there anything else I can do for you?",
+    ),
+    (
+        r"(?:(?:ok(?:ay)?|great|perfect|good|lovely|super|fine|"
+        r"all right) )?(?:(?:many )?thanks?(?: you)?(?: very much| so much| a lot)?|thank you|"
+        r"cheers|ta)"
         r"(?: (?:that helps|that helped|for your help))?",
         "You are welcome. Is there anything else you would like to know?",
     ),
@@ -38,6 +56,12 @@ _SMALL_TALK = (
         r"(?:您好|你好|嗨|哈喽|哈啰|早上好|上午好|下午好|晚上好|在吗|有人吗)(?:呀|啊|哦)?",
         "您好！订单、配送、退换货、冲泡方法，都可以问我。",
     ),
+    (
+        r"(?:今天)?天气(?:真|很)?(?:好|不错|差)(?:啊|呀)?|最近怎么样|你好吗",
+        "多谢关心！今天适合来一杯热的。有什么可以帮您？",
+    ),
+    (r"(?:好的?|嗯|知道了|明白了|行)(?:吧|呀|啊)?", "好的。还有别的可以帮您吗？"),
+    (r"(?:好的?|太好了|嗯) ?(?:谢谢|多谢)(?:您|你)?", "不客气！还有别的想问的吗？"),
     (r"(?:谢谢|多谢|感谢|辛苦)(?:您|你|了|啦|你们|您了|你了)*", "不客气！还有别的想问的吗？"),
     (r"再见|拜拜|晚安|回头见", "再见，祝您喝得开心！"),
     (

@@ -122,9 +122,9 @@ def _beside(part: ChatPart) -> dict[str, Any]:
         "conversation_id": part.conversation_id,
         "message_id": part.message_id,
         "citations": [citation._asdict() for citation in answer.citations],
-        "intent": None,
+        "intent": answer.intent,
         "confidence": round(answer.confidence, 4),
-        "handoff": False,
+        "handoff": answer.handoff is not None,
         "release": answer.release,
         "notes": answer.notes,
     }

@@ -67,9 +67,10 @@ class FrontdeskOut(BaseModel):
     """For /v1/feedback."""
     citations: list[CitationOut]
     intent: str | None
-    """None: intents are not part of this release."""
+    """What the turn was taken for: a flow's name, question, small_talk; handled: by an agent."""
     confidence: float
     handoff: bool
+    """Whether this turn handed the conversation to a person."""
     release: str
     notes: list[str]
 

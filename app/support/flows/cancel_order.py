@@ -1,0 +1,87 @@
+"""Cancel the whole order, while the shop still lets it go."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from app.core.commerce import Refused
+from app.support.flows.base import Flow, Said, Talk, contents
+
+_WANT = r"(?:i(?:'d| would)? (?:want|like|need|have|wish)|please|(?:can|could|would|will) you|^\W*)"
+
+
+class CancelOrder(Flow):
+    """See the module."""
+
+    name = "cancel"
+    title = ("cancellation", "取消订单")
+    identifies = True
+    offer = ("Cancel my order", "请取消我的订单")
+    article = ("cancel-order", "cancel-order-zh")
+    starts = (
+        rf"{_WANT}.{{0,30}}\bcancel\b(?!.{{0,30}}(?:subscription|membership|newsletter|account))"
+        r".{0,20}(?:\border|\bFK\b|\bFK-|\bit\b|\bpurchase)",
+        r"\bcan i (?:still )?cancel (?:my|this) order\W*$",
+        r"\bcall (?:my|the|this|an) order off\b|\bcall off (?:my|the|this) order\b",
+        r"\bdon'?t want (?:my|the|this) order any ?more\b",
+        r"(?:想|要|请|帮我|麻烦|^\W*)(?:你们|您)?.{0,4}取消(?!.{0,4}(?:订阅|会员)).{0,8}(?:订单|"
+        r"单|FK)",
+        r"(?:把|将).{0,14}(?:订单|单|FK-?\d+).{0,3}取消",
+    )
+    refusals: ClassVar = {
+        "too_late": (
+            "I am sorry, order {order} can no longer be cancelled: that is possible for {limit} "
+            "after "
+            "ordering, until it is packed. Once it has arrived, you can return it.",
+            "很抱歉，订单 {order} 已经不能取消了：只有在下单后 {limit} 内、打包之前才可以取消。"
+            "收到包裹以后，您可以按退货规则退回。",
+        ),
+        "already": ("Order {order} is already cancelled.", "订单 {order} 已经取消过了。"),
+    }
+
+    def early(self, talk: Talk) -> Said | None:
+        """Done already, or gone."""
+        assert talk.order is not None
+        if talk.order.status == "cancelled":
+            return self.refuse(talk, Refused("already"))._replace(quick=[], citations=())
+        if talk.order.status in ("shipped", "delivered"):
+            text = talk.say(
+                f"I am sorry, order {talk.order.id} can no longer be cancelled, since it has "
+                f"left us. "
+                "Once you have it, you can return it.",
+                f"很抱歉，订单 {talk.order.id} 已经发出，不能再取消了。收到以后，"
+                f"您可以按退货规则退回。",
+            )
+            return Said(
+                text, self.cited(talk), [talk.say("I want to return something", "我要退货")]
+            )
+        return None
+
+    def confirm(self, talk: Talk) -> str:
+        """Names what goes."""
+        assert talk.order is not None
+        return talk.say(
+            f"Shall I cancel order {talk.order.id} ({contents(talk.order)})?",
+            f"要我现在取消订单 {talk.order.id} 吗？订单里的商品是：{contents(talk.order)}。",
+        )
+
+    def kept(self, talk: Talk) -> str:
+        """The order stays."""
+        order = talk.slots["order"]
+        return talk.say(
+            f"All right, order {order} stays as it is.", f"好的，订单 {order} 保持不变。"
+        )
+
+    def do(self, talk: Talk) -> Said:
+        """Cancel it."""
+        assert talk.tools.commerce is not None
+        order, email = talk.slots["order"], talk.slots["email"]
+        done = talk.tools.commerce.cancel(order, email, key=talk.running.key)
+        if isinstance(done, Refused):
+            return self.refuse(talk, done)
+        return Said(
+            talk.say(f"Done: order {order} is cancelled.", f"办好了，订单 {order} 已经取消。")
+        )
+
+
+FLOW = CancelOrder()

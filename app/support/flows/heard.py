@@ -1,0 +1,169 @@
+"""What a message holds that a flow can use: order numbers, e-mail addresses, yes, no, never mind.
+
+Nothing is guessed. A number that is not exactly the shop's form is asked for again, never
+completed: it might be another customer's.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from app.core.language import detect
+
+PREFIX, DIGITS = "FK", 5
+"""An order number of the demo shop: FK-10924. Put your own form here."""
+_ORDER = re.compile(
+    rf"(?<![A-Za-z0-9]){PREFIX}[\s\-_#.:]*([0-9]{{{DIGITS}}})(?![A-Za-z0-9])(?!\s*[0-9])",
+    re.IGNORECASE,
+)
+_NEARLY = re.compile(rf"(?<![A-Za-z]){PREFIX}[\s\-_#.:]*([0-9OoIlSsBb][0-9OoIlSsBb\s\-]*)", re.I)
+_BARE = re.compile(rf"(?<![A-Za-z0-9\-.,])#?([0-9]{{{DIGITS}}})(?![A-Za-z0-9\-])(?!\s*[0-9])")
+_SLIPS = str.maketrans("OoIlSsBb", "00115588")
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_EMAIL = re.compile(r"[A-Za-z0-9_.+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+")
+
+_YES = re.compile(
+    r"^\W*(?:yes|yep|yeah|yup|sure|ok(?:ay)?|go ahead|please do|do it|correct|right|that'?s right|"
+    r"confirm(?:ed)?|of course|absolutely|no problem|是|好|对|确认|可以|行|嗯|没错|同意)",
+    re.IGNORECASE,
+)
+_NO = re.compile(
+    r"^\W*(?:(?:hm+|um+|er+|oh|ah|well|actually|sorry|wait)\W+)*(?:no\b(?! problem)|nope|nah|don'?t"
+    r"|do not|not (?:now|yet|that)|leave it|keep it|stop|wait)|^\W*(?:不|别|算了|先不|等等)",
+    re.IGNORECASE,
+)
+_STOP = re.compile(
+    r"\bnever ?mind\b|\bforget (?:it|that|about it)\b|\bleave it\b|\bchanged my mind\b"
+    r"|\bdon'?t bother\b|\bcancel (?:that|this)\b|^\W*(?:stop|cancel|quit|abort|start over)\W*$"
+    r"|算了|不用了|不办了|别办了|当我没说|不退了|不取消了|不改了|^\W*取消\W*$",
+    re.IGNORECASE,
+)
+_DROPS = re.compile(
+    r"^\W*(?:(?:oh|no|sorry)\W+)*(?:never ?mind|forget it|stop\b|cancel\W*$|算了|不用了|不办了)",
+    re.I,
+)
+_NOT = re.compile(
+    rf"(?:\bnot|\binstead of|不是)\s*(?:order|订单)?\s*{PREFIX}[\s\-_#.:]*[0-9]+", re.I
+)
+_AGAIN = re.compile(
+    r"^\W*(?:sorry\W+|what\W+)?(?:(?:can|could|would) you (?:please )?)?(?:please )?"
+    r"(?:repeat(?: that| it)?|say (?:that|it) again|(?:once more|pardon|"
+    r"come again))(?: please)?\W*$"
+    r"|^\W*(?:请)?(?:再说一遍|重复一遍|再说一次|没看懂|没听清)\W*$",
+    re.IGNORECASE,
+)
+_GO_ON = re.compile(
+    r"^\W*(?:(?:all right|alright|ok(?:ay)?|good|fine|thanks|thank you)\W+)*(?:let'?s |please )?"
+    r"(?:go on|continue|carry on|go ahead|back to (?:it|the \w+))\b|^\W*(?:好的?\W*)?(?:继续|接着)",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"^\W*(?:(?:and|but|so|ok(?:ay)?|first|wait|well|by the way|before that|also|one more thing)"
+    r"\W+)*(?:how|what|what's|when|where|which|who|whose|whom|why|until|is|are|do|does|did|can|"
+    r"could|may|will|would|should|has|have|tell me|explain)\b",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(r"[?？]|[吗呢]\W*$|多久|多少|什么时候|怎么|如何|能不能|是否|可不可以")
+_OTHER = re.compile(
+    r"\b(?:the|my) other (?:order|one)\b|\b(?:wrong|different|another|not that) order\b"
+    r"|(?:另|别|其他|不是这).{0,3}(?:订单|单)",
+    re.IGNORECASE,
+)
+
+
+def plain(text: str) -> str:
+    """`text` with full-width letters and digits as plain ones, and dashes as hyphens."""
+    return _DASHES.sub("-", unicodedata.normalize("NFKC", text)).replace("’", "'")
+
+
+def orders(text: str, *, bare: bool = False) -> list[str]:
+    """Order numbers in `text` in the shop's spelling, in order, each once.
+
+    Taken as they are: FK-10924, fk10924, "FK 10924", full-width letters. bare: the digits alone
+    too, where the customer was just asked for the number. Those behind "not" do not count.
+    """
+    clean = _NOT.sub(" ", plain(text))
+    found = _ORDER.findall(clean) or (_BARE.findall(_EMAIL.sub(" ", clean)) if bare else [])
+    return list(dict.fromkeys(f"{PREFIX}-{digits}" for digits in found))
+
+
+def nearly(text: str) -> str | None:
+    """What a mistyped order number may have been meant for, to be asked, never to be used.
+
+    "fk-1o924" gives FK-10924; a number with digits too many or too few gives the empty text; None
+    where `text` holds nothing like an order number.
+    """
+    clean = plain(text)
+    found = None if _ORDER.search(clean) else _NEARLY.search(clean)
+    if found is None:
+        return None
+    digits = re.sub(r"[\s\-]", "", found.group(1)).translate(_SLIPS)
+    return f"{PREFIX}-{digits}" if re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits) else ""
+
+
+def email(text: str) -> str | None:
+    """The last e-mail address in `text`, without a full stop behind it."""
+    found = _EMAIL.findall(plain(text))
+    return found[-1].rstrip(".") if found else None
+
+
+def words(text: str) -> str:
+    """`text` without order numbers and addresses: what it says besides."""
+    clean = _EMAIL.sub(" ", plain(text))
+    return _NEARLY.sub(" ", _ORDER.sub(" ", clean)).strip()
+
+
+def yes(text: str) -> bool:
+    """Whether `text` agrees, and only that."""
+    clean = plain(text)
+    size = len(clean) if detect(clean) == "zh" else len(clean.split())
+    return bool(_YES.search(clean)) and not question(clean) and size <= 8
+
+
+def no(text: str) -> bool:
+    """Whether `text` disagrees."""
+    return bool(_NO.search(plain(text)))
+
+
+def stops(text: str) -> bool:
+    """Whether the customer drops what is under way."""
+    return bool(_STOP.search(plain(text)))
+
+
+def drops(text: str) -> bool:
+    """The same where the customer is telling something in free words: it must open the message."""
+    return bool(_DROPS.search(plain(text)))
+
+
+def again(text: str) -> bool:
+    """Whether the last answer is to be said once more, and only that."""
+    return bool(_AGAIN.search(plain(text)))
+
+
+def goes_on(text: str) -> bool:
+    """Whether what was interrupted is to be taken up again."""
+    return bool(_GO_ON.search(plain(text))) and not question(text)
+
+
+def other_order(text: str) -> bool:
+    """Whether another order is meant than the one talked of."""
+    return bool(_OTHER.search(plain(text)))
+
+
+def question(text: str) -> bool:
+    """Whether `text` asks something: a question mark, or the words of a question."""
+    clean = plain(text)
+    return bool(_ASKS.search(clean) or _QUESTION.search(clean))
+
+
+def language(text: str, before: str) -> str:
+    """The language of `text`; `before`, that of the conversation so far, where it has no words.
+
+    An order number and an e-mail address are in no language. A few Latin words in a Chinese
+    conversation are most likely a product's name.
+    """
+    left = re.sub(r"[\W\d_]+", " ", words(text)).split()
+    if not left or (before == "zh" and detect(text) == "en" and len(left) <= 4):
+        return before
+    return detect(text)

@@ -1,0 +1,55 @@
+"""Recommend me something: products that the shop has in stock, each with the recommender's "
+"reason."""
+
+from __future__ import annotations
+
+from app.core.errors import AppError
+from app.support.flows.base import Flow, Said, Talk, Tools
+
+SHOWN = 3
+_MAX = 300
+
+
+class Recommend(Flow):
+    """See the module."""
+
+    name = "recommend"
+    title = ("recommendation", "推荐")
+    starts = (
+        r"\b(?:recommend|suggest)(?: me| us)? (?:a|an|some|something|any|one|good|coffee|tea)\b",
+        r"\b(?:can|could|would|do) you (?:recommend|suggest)\b(?! (?:for|that)\b)|\brecommend me\b",
+        r"\bwhat (?:would|do|can) you (?:recommend|suggest)\b",
+        r"\bi(?:'m| am) looking for (?:a|an|some|something)\b.{0,30}\b(?:gift|present|coffee|tea|"
+        r"kettle|grinder|mug|espresso|decaf)\b",
+        r"(?:请|给我|帮我|能|可以|求|想要|^\W*)(?:你|您)?.{0,4}推荐",
+    )
+
+    def available(self, tools: Tools) -> bool:
+        """With a recommender."""
+        return tools.shop() is not None
+
+    def do(self, talk: Talk) -> Said:
+        """The best three; where nothing answers, what is popular."""
+        shop = talk.tools.shop()
+        assert shop is not None
+        try:
+            found = shop.suggest(query=talk.text[:_MAX], k=SHOWN, language=talk.language)
+            lead = ("For that I would take:", "我会推荐这几样：")
+            if not found:
+                found = shop.suggest(query=None, k=SHOWN, language=talk.language)
+                lead = (
+                    "I find nothing just like that. Many customers take:",
+                    "没有找到完全符合的商品，不过很多顾客喜欢这几样：",
+                )
+        except AppError as error:
+            return Said(error.in_language(talk.language))
+        lines = [
+            f"• {s.title}"
+            + (f", €{s.price:.2f}" if s.price is not None else "")
+            + talk.say(f" ({s.reason})", f"（{s.reason}）")
+            for s in found
+        ]
+        return Said("\n".join([talk.say(*lead), *lines]))
+
+
+FLOW = Recommend()
