@@ -105,8 +105,8 @@ def test_a_run_counts_scenarios_and_says_why_runs_failed(tmp_path: Path) -> None
     assert parts["expected", "fail"] == 0.0
     assert parts["expected", "pass"] == 1.0
     assert parts["kind", "chinese"] == 1.0
-    failed = next(row for row in found.rows if row.id == "human-at-once#0")
-    assert "expected 1 new rows in tickets, found 0" in failed.prediction["reasons"]
+    failed = next(row for row in found.rows if row.id == "unanswerable-chinese#0")
+    assert "turn 1: expected it to decline" in failed.prediction["reasons"]
     assert "text" not in failed.prediction, "not our own data: no words of it in a report"
 
 
