@@ -160,6 +160,23 @@ def test_a_docx_made_to_hurt_is_named(data: bytes, reason: str) -> None:
         docx_reader.read(data, "name")
 
 
+_DOCX = docx(paragraph("Returns", "berschrift1") + paragraph(LONG))
+
+
+@given(
+    cut=st.integers(0, len(_DOCX)), flip=st.integers(0, len(_DOCX) - 1), bits=st.integers(1, 255)
+)
+@settings(max_examples=150, deadline=None)
+def test_a_torn_docx_is_read_or_named(cut: int, flip: int, bits: int) -> None:
+    data = bytearray(_DOCX)
+    data[flip] ^= bits
+    for torn in (bytes(data), _DOCX[:cut]):
+        try:
+            docx_reader.read(torn, "name")
+        except Unreadable as error:
+            assert "DOCX" in error.reason or "XML" in error.reason or "unpacks" in error.reason  # noqa: PT017
+
+
 def test_a_zip_within_a_docx_is_never_opened() -> None:
     bomb = zip_of(inner=b"\x00" * 50_000_000)
     assert text(docx(paragraph("Fine."), **{"word__embeddings__x.docx": bomb})) == "Fine."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
@@ -24,6 +25,10 @@ MAX_TOTAL = 300_000_000
 """Bytes that the whole zip says it unpacks to."""
 MAX_PARTS = 5_000
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
+)  # fmt: skip
+"""What zipfile raises over bytes that are no whole zip."""
 _OLE = b"\xd0\xcf\x11\xe0"
 _AROUND = frozenset(f"{_W}{name}" for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml",
                                                "smartTag", "hyperlink", "fldSimple"))  # fmt: skip
@@ -40,9 +45,9 @@ def read(data: bytes, name: str) -> Read:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as package:
             return _read(package, name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except _BROKEN as error:
         raise Unreadable(f"is no whole DOCX ({error})", "save it again") from error
-    except (ParseError, DefusedXmlException, RecursionError, ValueError) as error:
+    except (ParseError, DefusedXmlException, RecursionError, ValueError, LookupError) as error:
         kind = type(error).__name__
         raise Unreadable(f"holds XML that cannot be parsed ({kind})", "save it again") from error
 
