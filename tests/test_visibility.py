@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.core.language import detect
+from app.core.messages import Message
 from app.knowledge.retrieve import Audience, Knowledge, Mode
+from app.models.base import Delta
 from app.models.encoder import HashEncoder
 from app.support.chat import SupportChat
 
@@ -31,6 +35,7 @@ def no_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @given(made=docs, question=texts, mode=st.sampled_from(MODES))
+@settings(max_examples=60)
 def test_customers_get_what_they_would_get_if_nothing_else_existed(
     made: list[dict[str, Any]], question: str, mode: Mode
 ) -> None:
@@ -46,6 +51,7 @@ def test_customers_get_what_they_would_get_if_nothing_else_existed(
 
 
 @given(made=docs, question=texts, audience=st.sampled_from(["public", "agents"]))
+@settings(max_examples=60)
 def test_an_audience_finds_only_what_it_may_see(
     made: list[dict[str, Any]], question: str, audience: Audience
 ) -> None:
@@ -68,6 +74,45 @@ def test_agents_find_their_own_articles_and_the_public_ones() -> None:
     found = knowledge.search("refund", audience="agents")
     assert {passage.article for passage in found} == {"a", "p"}
     assert knowledge.confidence("refund limit", found, audience="agents") > 0
+
+
+class Listens:
+    """A chat model that keeps all that it is told."""
+
+    name = "listens"
+
+    def __init__(self) -> None:
+        self.told = ""
+
+    def stream(self, messages: Sequence[Message], *_: Any, **__: Any) -> Iterator[Delta]:
+        self.told += "\n".join(message.content for message in messages)
+        yield Delta("Grinders are clean.", "stop")
+
+
+@given(made=docs, questions=st.lists(texts, min_size=1, max_size=4))
+@settings(max_examples=50)
+def test_no_word_of_an_agents_article_enters_a_prompt_or_an_answer(
+    made: list[dict[str, Any]], questions: list[str]
+) -> None:
+    marked = [
+        doc if doc["visibility"] == "public"
+        else {**doc, "text": f"{doc['text']} CANARY", "title": f"{doc['title']} CANARY"}
+        for doc in made
+    ]  # fmt: skip
+    base = {"id": "base", "text": "grinder 礼品卡", "title": "base", "visibility": "public"}
+    for system in ("quote", "model"):
+        model = Listens()
+        knowledge = Knowledge.build([*marked, base], HashEncoder())
+        chat = SupportChat(knowledge, system, model, threshold=0.0)  # type: ignore[arg-type]
+        history = list[Message]()
+        asks = system == "model" and detect(questions[0]) == "en"
+        for question in questions:
+            answer = chat.answer(question, history)
+            shown = [answer.text, *(str(citation) for citation in answer.citations)]
+            assert "CANARY" not in "".join([model.told, *shown])
+            history += [Message(role="user", content=question),
+                        Message(role="assistant", content=answer.text)]  # fmt: skip
+        assert bool(model.told) or not asks
 
 
 def test_with_agents_articles_alone_customers_are_declined() -> None:
