@@ -95,6 +95,21 @@ def test_a_question_is_not_replaced_twice(desk: Services) -> None:
         ask(desk, "Three?", talk, replaces=old)
 
 
+@pytest.mark.parametrize(
+    ("intent", "undone"), [(None, True), ("question", True), ("cancel_order", False)]
+)
+def test_what_a_flow_did_is_not_undone(desk: Services, intent: str | None, undone: bool) -> None:
+    talk = ask(desk, "One?")
+    with desk.store.write() as session:
+        session.execute(update(Message).where(Message.role == "assistant").values(intent=intent))
+    again = {"replaces": question(desk.store, talk)}
+    if undone:
+        ask(desk, "Two?", talk, **again)
+    else:
+        with pytest.raises(InputError):
+            ask(desk, "Two?", talk, **again)
+
+
 def test_what_a_person_answered_is_not_undone(desk: Services) -> None:
     talk = ask(desk, "One?")
     with desk.store.write() as session:

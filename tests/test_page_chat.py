@@ -370,7 +370,7 @@ def test_a_database_that_is_lost_is_told_and_loses_no_words(tmp_path: Path, toas
     assert ui.chat.thread not in updates[-1]
     assert updates[-1][ui.chat.send]["visible"]
     [toast] = toasts
-    assert re.search(r"number: [0-9a-f]{8}$", toast)
+    assert re.search(r"database cannot be reached.*\(number [0-9a-f]{8}\)$", toast)
     assert "table" not in toast
     desk.store.close()
 

@@ -17,6 +17,8 @@ from app.core.errors import InputError
 from app.store.models import Message
 
 REPLACED = "replaced"
+PLAIN = (None, "question", "small_talk")
+"""Intents of answers that changed nothing; every other one is a flow's, whose steps stand."""
 
 
 class Said(Protocol):
@@ -31,7 +33,20 @@ class Said(Protocol):
         """Of a question REPLACED or none; of an answer how it ended."""
 
 
+class Answered(Said, Protocol):
+    """A message that says who or what it came from."""
+
+    @property
+    def author(self) -> str | None:
+        """The agent who wrote it."""
+
+    @property
+    def intent(self) -> str | None:
+        """What its turn was taken for."""
+
+
 M = TypeVar("M", bound=Said)
+A = TypeVar("A", bound=Answered)
 
 
 def live(messages: Iterable[M]) -> list[M]:
@@ -46,12 +61,12 @@ def live(messages: Iterable[M]) -> list[M]:
     return kept
 
 
-def replaceable(messages: Sequence[Message]) -> Message | None:
-    """The last question, unless a person has answered since: what people said is not undone."""
+def replaceable(messages: Sequence[A]) -> A | None:
+    """The last question, unless a person or a flow has answered: what they did is not undone."""
     for message in reversed(messages):
         if message.role == "user":
             return message
-        if message.author is not None:
+        if message.author is not None or message.intent not in PLAIN:
             return None
     return None
 

@@ -15,6 +15,7 @@ import gradio as gr
 
 from app.core.errors import NotFound
 from app.services import ChatPart, Services
+from app.store import branches
 from app.store.rows import Turn
 from app.ui import bubbles
 from app.ui.i18n import text
@@ -92,7 +93,7 @@ class Asking:
         who = asker(self._services, request)
         repeated = None
         with Toasted(language):
-            last = bubbles.asked_last(self._turns(who.owner, conversation))
+            last = branches.replaceable(self._turns(who.owner, conversation))
             if last is None or last.id != question:
                 raise NotFound(text("en", "chat.not_last"), zh=text("zh", "chat.not_last"))
             repeated = Question(last.content, last.id, typed=False)

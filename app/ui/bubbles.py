@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.store import branches
 from app.store.rows import Turn
 from app.ui import cited
 from app.ui.article import address
@@ -39,7 +40,7 @@ def thread(turns: Sequence[Turn], language: str, quick: Sequence[str] = ()) -> A
 
 def messages(turns: Sequence[Turn], language: str, *, plain: bool = False) -> list[Message]:
     """Stored turns, one message each; unless `plain`, the last question can be asked again."""
-    last = None if plain else asked_last(turns)
+    last = None if plain else branches.replaceable(turns)
     shown: list[Message] = []
     for turn in turns:
         if turn.role == "assistant":
@@ -49,16 +50,6 @@ def messages(turns: Sequence[Turn], language: str, *, plain: bool = False) -> li
             edit = action("edit", text(language, "chat.edit"), turn.id) if turn is last else ""
             shown.append(said("user", bubble(turn.content) + group(edit)))
     return shown
-
-
-def asked_last(turns: Sequence[Turn]) -> Turn | None:
-    """The last question; none where a person has answered since: app.store.branches keeps that."""
-    for turn in reversed(turns):
-        if turn.role == "user":
-            return turn
-        if turn.author:
-            return None
-    return None
 
 
 def said(role: str, content: str) -> Message:
