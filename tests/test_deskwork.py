@@ -178,6 +178,8 @@ ITEMS: list[dict[str, Any]] = [
     {"item": "crane", "title": "Crane Kettle", "price": 115.0, "category": "Brewing Gear",
      "stock": 1},
     {"item": "gone", "title": "Gone Kettle", "price": 80.0, "category": "Brewing Gear", "stock": 0},
+    {"item": "filters", "title": "Paper Filters", "price": 4.9, "category": "Brewing Gear",
+     "stock": 50},
     {"item": "mug", "title": "Mug", "price": 18.5, "category": "Cups & Tableware", "stock": 2},
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
-"""What to offer for a product that comes back, and why: from the same shelf, in stock.
+"""What to offer for a product that comes back, and why: same shelf, like price, in stock.
 
-The recommender orders them (who took this also took); the reasons are facts of the catalogue, for
+The recommender orders them (who took this also took), but what such people took is often an extra:
+paper filters for a kettle. The price tells those apart. The reasons are facts of the catalogue, for
 "because you like it" would be wrong of what somebody sends back.
 """
 
@@ -9,12 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.recommend.lexicon import category_name
-from app.recommend.shop import Filters
+from app.recommend.shop import MAX_K, Filters
 
 if TYPE_CHECKING:
     from app.recommend.base import Row
     from app.recommend.shop import Shop
 
+FACTOR = 3.0
+"""A product of less than a third of the price, or more than three times it, replaces nothing."""
 ABOUT_THE_SAME = 0.10
 """Difference in price, as a share, that is not worth a word."""
 
@@ -37,9 +40,12 @@ def propose(shop: Shop, returned: str, language: str = "en", k: int = 3) -> list
     product = named(shop, returned)
     if product is None or not product.get("category"):
         return []
-    wanted = Filters(category=product["category"])
-    found = shop.suggest(liked=(product["item"],), filters=wanted, k=k, language=language)
-    return [Replacement(s.id, s.title, s.price, _why(product, s.price, language)) for s in found]
+    found = shop.suggest(
+        liked=(product["item"],), filters=Filters(category=product["category"]), k=MAX_K,
+        language=language,
+    )  # fmt: skip
+    near = [s for s in found if _like(product.get("price"), s.price)][:k]
+    return [Replacement(s.id, s.title, s.price, _why(product, s.price, language)) for s in near]
 
 
 def named(shop: Shop, wanted: str) -> Row | None:
@@ -48,6 +54,11 @@ def named(shop: Shop, wanted: str) -> Row | None:
     called = {str(row["title"]).casefold(): row for row in shop.items}
     called |= {str(row["item"]).casefold(): row for row in shop.items}
     return called.get(plain)
+
+
+def _like(paid: float | None, price: float | None) -> bool:
+    """Whether the prices are within FACTOR; what has none is like everything."""
+    return not paid or not price or 1 / FACTOR <= price / paid <= FACTOR
 
 
 def _why(returned: Row, price: float | None, language: str) -> str:

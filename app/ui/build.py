@@ -54,13 +54,14 @@ class Page:
             with gr.Tabs(elem_id="tabs"):
                 with labels.make(gr.Tab, {"label": "tab.chat"}, id="chat"):
                     self.chat = ChatTab(services, labels, self._language)
+                # Next to the chat, so that it is at hand on a phone too.
+                hidden = {"id": "desk", "visible": False}
+                with labels.make(gr.Tab, {"label": "tab.desk"}, **hidden) as tab:
+                    self.desk = DeskTab(services, labels, self._language, tab)
                 with labels.make(gr.Tab, {"label": "tab.sentiment"}, id="sentiment"):
                     self.mood = SentimentTab(services, labels, self._language)
                 with labels.make(gr.Tab, {"label": "tab.recommend"}, id="recommend") as tab:
                     self.shop = RecommendTab(services, labels, self._language, tab)
-                hidden = {"id": "desk", "visible": False}
-                with labels.make(gr.Tab, {"label": "tab.desk"}, **hidden) as tab:
-                    self.desk = DeskTab(services, labels, self._language, tab)
                 hidden = {"id": "quality", "visible": False}
                 with labels.make(gr.Tab, {"label": "tab.quality"}, **hidden) as tab:
                     self.quality = QualityTab(services, labels, self._language, tab)

@@ -19,7 +19,7 @@ URGENT = 3
 """Priority from which on a ticket is marked."""
 EVEN = 0.2
 """A mood within it is neither low nor good."""
-_WIDTH, _HEIGHT, _LATEST = 84, 26, 12
+_WIDTH, _HEIGHT, _LATEST = 84, 30, 12
 
 
 def queue(
@@ -156,7 +156,10 @@ def _instead(replacements: Sequence[Replacement], language: str) -> str:
         for r in replacements
     )
     title = text(language, "desk.instead")
-    return f'<dl class="instead"><dt>{title}</dt><dd><ul>{rows}</ul></dd></dl>'
+    return (
+        f'<details class="instead"><summary>{title} ({len(replacements)})</summary>'
+        f"<ul>{rows}</ul></details>"
+    )
 
 
 def talk(turns: Sequence[Turn], me: str, language: str) -> str:
