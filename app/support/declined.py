@@ -20,7 +20,7 @@ class Group(NamedTuple):
     """Questions that ask the same."""
 
     question: str
-    """As it was asked most often, without personal data that can be told by its form."""
+    """As it was asked last, without personal data that can be told by its form."""
     language: str
     times: int
     latest: datetime
