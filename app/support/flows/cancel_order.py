@@ -7,7 +7,7 @@ from typing import ClassVar
 from app.core.commerce import Refused
 from app.support.flows.base import Flow, Said, Talk, contents
 
-_WANT = r"(?:i(?:'d| would)? (?:want|like|need|have|wish)|please|(?:can|could|would|will) you|^\W*)"
+_WANT = r"(?:i(?:'d| would)? (?:want|like|need|have|wish)|please|(?:can|could|would|will) you)"
 
 
 class CancelOrder(Flow):
@@ -19,13 +19,14 @@ class CancelOrder(Flow):
     offer = ("Cancel my order", "请取消我的订单")
     article = ("cancel-order", "cancel-order-zh")
     starts = (
-        rf"{_WANT}.{{0,30}}\bcancel\b(?!.{{0,30}}(?:subscription|membership|newsletter|account))"
+        rf"(?:{_WANT}.{{0,30}}|^\W*)\bcancel\b"
+        r"(?!.{0,30}(?:subscription|membership|newsletter|account))"
         r".{0,20}(?:\border|\bFK\b|\bFK-|\bit\b|\bpurchase)",
         r"\bcan i (?:still )?cancel (?:my|this) order\W*$",
         r"\bcall (?:my|the|this|an) order off\b|\bcall off (?:my|the|this) order\b",
         r"\bdon'?t want (?:my|the|this) order any ?more\b",
-        r"(?:想|要|请|帮我|麻烦|^\W*)(?:你们|您)?.{0,4}取消(?!.{0,4}(?:订阅|会员)).{0,8}(?:订单|"
-        r"单|FK)",
+        r"(?:(?:想|要|请|帮我|麻烦)(?:你们|您)?.{0,4}|^\W*)取消(?!.{0,4}(?:订阅|会员))"
+        r".{0,8}(?:订单|单|FK)",
         r"(?:把|将).{0,14}(?:订单|单|FK-?\d+).{0,3}取消",
     )
     refusals: ClassVar = {

@@ -46,6 +46,7 @@ class ChangeAddress(Flow):
         r"\b(?:send|deliver|ship|redirect)\b.{0,30}\border\b.{0,20}\bto\b.{3,}",
         r"\b(?:wrong|mistake in the) (?:house number|delivery address|address|street|post ?code|"
         r"flat)\b",
+        r"\b(?:house number|delivery address|street|post ?code) (?:is |was )?wrong\b",
         r"(?:改|修改|更改|更换|换)(?:一下)?.{0,8}(?:地址|门牌)|地址.{0,4}(?:写|填|弄|打|输)错",
         r"(?:寄|送|发)到(?:另|别|新|其他).{0,8}(?:地址|地方)",
     )
