@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from app.core.data import corpus
 from app.core.errors import AppError
-from app.core.files import DEMO
+from app.core.files import DEMO, ROOT
 from app.core.memory import Memory, Running
 from app.core.messages import Message
 from app.store.db import Store, open_store
@@ -117,10 +117,13 @@ def visit(chat: SupportChat, store: Store) -> Visit:
 # What is heard ----------------------------------------------------------------------------------
 
 
+FULL_WIDTH = "".join(chr(ord(c) + 0xFEE0) for c in "FK-10924")
+
+
 @pytest.mark.parametrize(
     "text",
-    ["FK-10924", "fk10924", "FK 10924", "fk\u201310924.", "Order #FK-10924, please", "\uff26\uff2b\uff0d\uff11\uff10\uff19\uff12\uff14",
-             "订单FK-10924到哪儿了"],
+    ["FK-10924", "fk10924", "FK 10924", "fk\u201310924.", "Order #FK-10924, please", FULL_WIDTH,
+     "订单FK-10924到哪儿了"],
 )  # fmt: skip
 def test_an_order_number_is_taken_as_it_was_meant(text: str) -> None:
     assert heard.orders(text) == ["FK-10924"]
@@ -359,3 +362,14 @@ def test_a_flow_that_is_gone_is_forgotten(visit: Visit) -> None:
     visit.store.conversations.append(OWNER, visit.talk, "assistant", "hm", memory=gone)
     assert "14 hours" in visit.say("How many hours should I leave the cold brew in the fridge?")
     assert visit.memory().running is None
+
+
+def test_the_flow_of_the_readme_runs(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "app" / "support" / "flows" / "README.md").read_text("utf-8")
+    made: dict[str, Any] = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], made)
+    flows = {**registry(), "in_stock": made["FLOW"]}
+    monkeypatch.setattr("app.support.flows.route.registry", lambda: flows)
+    monkeypatch.setattr("app.support.flows.engine.registry", lambda: flows)
+    assert visit.say("Is that in stock?") == "Which product?"
+    assert visit.say("Low Tide Decaf") == "130 left."
