@@ -47,11 +47,8 @@ class Echo:
 
     prompt_version, release_id = "support/1", "echo"
 
-    def turn(
-        self, question: str, history: Sequence[Message], cancel: threading.Event | None = None
-    ) -> Iterator[TurnPart]:
+    def turn(self, question: str, history: Sequence[Message], *_: Any) -> Iterator[TurnPart]:
         """Word by word; the passage that is cited holds it all once more."""
-        del cancel
         text = " ".join([*(m.content for m in history if m.role == "user"), question])
         for word in text.split():
             yield TurnPart(f"{word} ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,11 +41,9 @@ def test_a_service_that_mixes_people_up_is_caught(monkeypatch: pytest.MonkeyPatc
     class Leaky(prove_canaries.Echo):
         """Remembers everybody's questions, and says them to all."""
 
-        def turn(
-            self, question: str, history: Sequence[Message], cancel: threading.Event | None = None
-        ) -> Iterator[TurnPart]:
+        def turn(self, question: str, history: Sequence[Message], *_: Any) -> Iterator[TurnPart]:
             heard.append(Message(role="user", content=question))
-            return super().turn(question, [*history, *heard], cancel)
+            return super().turn(question, [*history, *heard])
 
     monkeypatch.setattr(prove_canaries, "Echo", Leaky)
     found = canaries(2, users=3)

@@ -193,7 +193,7 @@ class Asking:
 
 def quick_replies(part: ChatPart) -> Sequence[str]:
     """What a whole answer suggests to reply; nothing before it is whole."""
-    return tuple(getattr(part.answer, "quick", None) or ())
+    return part.answer.quick if part.answer else ()
 
 
 def _string(sent: Any) -> str | None:
