@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.knowledge.ingest import markdown, questions, webpage
@@ -242,6 +242,7 @@ def test_bytes_that_are_no_text_are_refused(data: bytes) -> None:
         decode(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_give_documents_or_a_sentence(data: bytes) -> None:
     for read in (markdown.read, webpage.read, questions.read):
@@ -250,6 +251,7 @@ def test_any_bytes_give_documents_or_a_sentence(data: bytes) -> None:
             assert all(plain(document.text) == document.text for document in found.documents)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_can_be_cut_after_it_was_read(text: str) -> None:
     for read in (markdown.read, webpage.read):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.messages import Passage
@@ -184,6 +184,7 @@ pieces = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(first=pieces, second=pieces, question=st.sampled_from(["tea cup", "运费", "kettle"]))
 def test_however_the_articles_came_to_be_the_search_is_the_same(
     first: list[dict[str, Any]], second: list[dict[str, Any]], question: str

@@ -35,7 +35,7 @@ def no_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @given(made=docs, question=texts, mode=st.sampled_from(MODES))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_customers_get_what_they_would_get_if_nothing_else_existed(
     made: list[dict[str, Any]], question: str, mode: Mode
 ) -> None:
@@ -51,7 +51,7 @@ def test_customers_get_what_they_would_get_if_nothing_else_existed(
 
 
 @given(made=docs, question=texts, audience=st.sampled_from(["public", "agents"]))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_an_audience_finds_only_what_it_may_see(
     made: list[dict[str, Any]], question: str, audience: Audience
 ) -> None:
@@ -90,7 +90,7 @@ class Listens:
 
 
 @given(made=docs, questions=st.lists(texts, min_size=1, max_size=4))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_no_word_of_an_agents_article_enters_a_prompt_or_an_answer(
     made: list[dict[str, Any]], questions: list[str]
 ) -> None:
