@@ -89,7 +89,7 @@ def downgrade(
     if not yes:
         raise InputError(
             f"downgrade to {revision} drops tables or columns with what is in them: make a backup "
-            "and say --yes"
+            "(python -m app data backup FILE) and say --yes"
         )
     store = open_store(load(settings).database, migrate=False)
     print(f"database at schema {migrate.downgrade(store.engine, revision)}")
