@@ -222,7 +222,7 @@ class Services:
     def _helpers(self) -> Helpers:
         """The shop's system, the desk, and the other features as far as they are loaded."""
         return Helpers(
-            commerce=self.store.commerce, desk=self.store.tickets,
+            commerce=self.store.commerce, desk=self.desk,
             mood=mood.reader(self._predict), shop=self._suggests,
         )  # fmt: skip
 

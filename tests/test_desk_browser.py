@@ -108,7 +108,7 @@ def test_a_customer_is_handed_over_answered_and_let_go(
     customer.keyboard.press("Enter")
     expect(agent.locator("#desk-said")).to_contain_text("Wonderful, thank you!")
     expect(customer.locator("#send")).to_be_visible()
-    expect(customer.locator("#thread [data-testid=bot]").last).to_contain_text("A new one is")
+    expect(customer.locator("#thread [data-testid=bot]").last).to_contain_text("reads what you")
 
     other = chromium.new_context(locale="en-US").new_page()
     log_in(other, address, "bea")
