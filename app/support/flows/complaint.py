@@ -26,11 +26,6 @@ class Complaint(Flow):
         r"(?:要|想|我)?投诉",
     )
 
-    def asks_about(self, text: str) -> bool:
-        """Never: however it is put, it is taken seriously."""
-        del text
-        return False
-
     def prefill(self, talk: Talk) -> dict[str, str]:
         """An order named at once."""
         numbers = heard.orders(talk.text)
