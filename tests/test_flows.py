@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,17 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from app.core.data import corpus
+from app.core.desk import Desk, Packet
 from app.core.errors import AppError
 from app.core.files import DEMO, ROOT
 from app.core.memory import Memory, Running
 from app.core.messages import Message
+from app.models.encoder import HashEncoder
+from app.recommend.shop import Shop as RealShop
+from app.recommend.system import fitted
 from app.store.db import Store, open_store
 from app.store.models import Order, Return, Ticket, Write, utc_now
+from app.support import handoff
 from app.support.answer import Answer
 from app.support.chat import SupportChat
 from app.support.flows import heard
@@ -223,6 +229,127 @@ def test_a_kill_between_the_change_and_its_answer_makes_no_second_change(
     assert visit.count(Return) == 1
     assert "is registered" in visit.say("yes")
     assert (visit.count(Return), visit.count(Write)) == (1, 1)
+
+
+# After a return ---------------------------------------------------------------------------------
+
+COFFEES: list[dict[str, Any]] = [
+    {"item": item, "title": title, "price": price, "category": category, "stock": stock}
+    for item, title, price, category, stock in (
+        ("low-tide-decaf", "Low Tide Decaf", 12.5, "Coffee", 9),
+        ("harbour", "Harbour Blend", 11.9, "Coffee", 9),
+        ("gannet", "Gannet Roast", 19.0, "Coffee", 9),
+        ("cove", "Cove Roast", 12.0, "Coffee", 9),
+        ("sold-out", "Sold Out Roast", 12.0, "Coffee", 0),
+        ("pearls", "Jasmine Pearls", 12.5, "Tea", 9),
+    )
+]
+
+
+def stocked(rows: list[dict[str, Any]]) -> RealShop:
+    bought = [{"user": "a", "item": row["item"], "timestamp": n} for n, row in enumerate(rows)]
+    return fitted("popular", HashEncoder(), bought, rows)
+
+
+def returned(visit: Visit, shop: Any) -> str:
+    """What is said once the decaf comes back."""
+    with visit.store.write() as session:
+        session.get_one(Order, "FK-10993").status = "delivered"
+    visit.helpers = visit.helpers._replace(shop=shop)
+    if visit.language == "zh":
+        said = f"我要退货，订单 FK-10993，邮箱 {IMOGEN}", "低因咖啡", "不说明", "是的"
+    else:
+        said = f"I want to return something from FK-10993, {IMOGEN}", "the decaf", "none", "yes"
+    return [visit.say(text) for text in said][-1]
+
+
+def proposed(answer: str) -> list[str]:
+    return [line for line in answer.splitlines() if line.startswith("•")]
+
+
+@pytest.fixture
+def chinese(chat: SupportChat, store: Store) -> Visit:
+    return Visit(chat, store, "zh")
+
+
+def test_after_a_return_two_like_products_are_proposed_with_their_reason(visit: Visit) -> None:
+    shop = stocked(COFFEES)
+    answer = returned(visit, lambda: shop)
+    assert "is registered" in answer
+    found = proposed(answer)
+    assert len(found) == 2
+    prices = {row["title"]: f"€{row['price']:.2f}" for row in COFFEES}
+    for line in found:
+        title = line.removeprefix("• ").partition(",")[0]
+        assert title in {"Harbour Blend", "Gannet Roast", "Cove Roast"}
+        assert re.findall(r"€[\d.]+", line) == [prices[title]]
+        assert "(from the same shelf (Coffee), in stock, " in line
+
+
+def test_after_a_return_in_chinese_the_reasons_are_chinese(chinese: Visit) -> None:
+    shop = stocked(COFFEES)
+    answer = returned(chinese, lambda: shop)
+    assert "退货已经登记" in answer
+    assert "如果想换一件别的" in answer
+    assert all("，有货，价格" in line for line in proposed(answer))
+    assert len(proposed(answer)) == 2
+
+
+def test_where_nothing_is_sensible_nothing_is_proposed(visit: Visit) -> None:
+    other_shelf_or_sold_out = stocked([COFFEES[0], *COFFEES[4:]])
+    answer = returned(visit, lambda: other_shelf_or_sold_out)
+    assert "is registered" in answer
+    assert "instead" not in answer
+    assert proposed(answer) == []
+
+
+def test_what_is_in_the_order_is_not_proposed(visit: Visit) -> None:
+    order = visit.store.commerce.find("FK-10993", IMOGEN)
+    assert order is not None
+    others = [line.product for line in order.lines if line.product != "low-tide-decaf"]
+    assert others
+    shop = stocked([COFFEES[0], *({**COFFEES[1], "item": i, "title": i} for i in others)])
+    assert proposed(returned(visit, lambda: shop)) == []
+
+
+def test_a_recommender_that_breaks_hides_no_return(visit: Visit) -> None:
+    def broken() -> Any:
+        raise RuntimeError("no catalogue")
+
+    answer = returned(visit, broken)
+    assert "is registered" in answer
+    assert "instead" not in answer
+    assert visit.count(Return) == 1
+
+
+# A desk that fails ------------------------------------------------------------------------------
+
+
+class DeadDesk:
+    """Raises what no seam promises."""
+
+    def hand_over(self, owner: str, conversation_id: str, packet: Packet) -> str:
+        del owner, conversation_id, packet
+        raise RuntimeError("no connection")
+
+
+@pytest.mark.parametrize("desk", [DeadDesk(), None], ids=["fails", "none"])
+@pytest.mark.parametrize(("language", "asks"), [("en", "Talk to a human"), ("zh", "转人工")])
+def test_a_desk_that_fails_promises_nobody_and_the_flow_stays_open(
+    visit: Visit, desk: Desk | None, language: str, asks: str
+) -> None:
+    visit.helpers = visit.helpers._replace(desk=desk)
+    visit.say("I want to return something")
+    answer = visit.say(asks)
+    assert answer.endswith(handoff.unreached(language))
+    assert handoff.handed(language) not in answer
+    assert visit.last is not None
+    assert visit.last.handoff is None
+    memory = visit.memory()
+    assert memory.ticket is None
+    assert memory.running is not None
+    assert memory.running.flow == "return"
+    assert visit.count(Ticket) == 0
 
 
 def test_what_is_corrected_after_the_question_is_asked_anew_with_another_key(visit: Visit) -> None:

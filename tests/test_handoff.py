@@ -10,6 +10,7 @@ from app.core.desk import Said
 from app.core.memory import Memory, Running
 from app.sentiment.prediction import Prediction
 from app.support import handoff, mood
+from app.support.flows.route import registry
 from app.support.handoff import Decision, decide
 
 ANGRY, GLAD, FLAT = -0.9, 0.9, 0.0
@@ -173,3 +174,11 @@ def test_a_long_last_message_is_cut_in_the_summary_alone() -> None:
 def test_a_flow_of_ones_own_is_called_by_its_name() -> None:
     assert handoff.wants("gift_wrap", "en") == "gift wrap"
     assert handoff.slot("gift_paper", "en") == "gift paper"
+
+
+@pytest.mark.parametrize("flow", sorted(registry()))
+def test_what_the_customer_wants_is_told_for_every_flow(flow: str) -> None:
+    said = {language: handoff.wants(flow, language) for language in ("en", "zh")}
+    assert said["en"] != said["zh"], f"handoff._WANTS lacks {flow}"
+    asks_nothing = {handoff.wants("question", language) for language in ("en", "zh")}
+    assert not asks_nothing & set(said.values())

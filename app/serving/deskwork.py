@@ -21,6 +21,7 @@ from app.store.db import Store
 from app.store.rows import Turn
 from app.store.tickets import Held, TicketView
 from app.store.users import ROLES
+from app.support.flows import return_item
 
 if TYPE_CHECKING:
     from app.models.encoder import TextEncoder
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 MAX_CHARS = 4000
 """Of an agent's message or answer."""
-RETURNS = ("return", "exchange")
-"""Intents for which replacements are proposed."""
-_PRODUCT = ("product", "item")
 
 
 class NotDelivered(AppError):
@@ -177,8 +175,8 @@ class Deskwork:
     def _replacements(self, packet: Packet, language: str) -> list[Replacement]:
         from app.support.replacements import propose
 
-        product = next((packet.slots[n] for n in _PRODUCT if packet.slots.get(n)), None)
-        if packet.intent not in RETURNS or product is None:
+        product = packet.slots.get("item")
+        if packet.intent != return_item.FLOW.name or not product:
             return []
         try:
             return propose(self._shop(), product, language)

@@ -64,15 +64,14 @@ def _like(paid: float | None, price: float | None) -> bool:
 def _why(returned: Row, price: float | None, language: str) -> str:
     chinese = language.startswith("zh")
     shelf = category_name(returned["category"], language)
-    said = [f"与 {returned['title']} 同属{shelf}，有货" if chinese else
-            f"In stock, and from the same shelf as {returned['title']}: {shelf}"]  # fmt: skip
+    said = [f"同属{shelf}", "有货"] if chinese else [f"from the same shelf ({shelf})", "in stock"]
     paid = returned.get("price")
-    if price is not None and paid:
+    if price is not None and paid:  # in words: the two prices are the only figures
         apart = price - paid
         if abs(apart) <= ABOUT_THE_SAME * paid:
             said.append("价格相近" if chinese else "about the same price")
+        elif apart < 0:
+            said.append("价格更低" if chinese else "costs less")
         else:
-            amount = f"€{abs(apart):.2f}"
-            less = ("便宜", "less") if apart < 0 else ("贵", "more")
-            said.append(f"{less[0]} {amount}" if chinese else f"{amount} {less[1]}")
-    return ("，" if chinese else "; ").join(said)
+            said.append("价格更高" if chinese else "costs more")
+    return ("，" if chinese else ", ").join(said)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from typing import NamedTuple
-
-import structlog
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.core.commerce import Commerce
 from app.core.desk import Desk, Reason, Said
@@ -19,11 +17,13 @@ from app.core.prompt import defuse
 from app.support import handoff, mood
 from app.support.answer import Answer, Citation, TurnPart
 from app.support.flows import engine, heard, words
-from app.support.flows.base import Suggests, Tools
+from app.support.flows.base import Tools
 from app.support.flows.route import registry
 from app.support.mood import Mood
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from app.recommend.shop import Shop
+
 MAX_MOODS = 20
 QUIET = ("small_talk",)
 """Intents that neither answer nor decline: they leave the count of declines as it is."""
@@ -35,7 +35,7 @@ class Helpers(NamedTuple):
     commerce: Commerce | None = None
     desk: Desk | None = None
     mood: Mood | None = None
-    shop: Callable[[], Suggests | None] = lambda: None
+    shop: Callable[[], Shop | None] = lambda: None
 
 
 class Session(NamedTuple):
@@ -160,18 +160,16 @@ class _Turn:
         packet = handoff.packet(
             reason, self.language, self.memory, said, [c._asdict() for c in answer.citations]
         )
-        desk = self.session.helpers.desk
-        try:
-            if desk is None:
-                return handoff.unreached(self.language), None
-            ticket = desk.hand_over(self.session.owner, self.session.conversation_id, packet)
-        except Exception:
-            log.exception("handoff_failed", conversation=self.session.conversation_id)
-            return handoff.unreached(self.language), None
+        session = self.session
+        ticket, sentence = handoff.deliver(
+            session.helpers.desk, session.owner, session.conversation_id, packet
+        )
+        if ticket is None:
+            return sentence, None
         if reason != "failure":
             self.memory.running, self.memory.paused = None, []
         self.memory.ticket, self.memory.declined = ticket, 0
-        return handoff.handed(self.language), ticket
+        return sentence, ticket
 
     def _quick(self, answer: Answer) -> list[str]:
         """Under an answer from a flow's own article, the way into the flow."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from app.core.commerce import Commerce, OrderView, Refused
 from app.core.desk import Reason
 from app.core.memory import Running
 from app.support.answer import Citation
 from app.support.flows import heard
+
+if TYPE_CHECKING:
+    from app.recommend.shop import Shop
 
 _ABOUT = re.compile(
     r"\b(?:how (?:long|much|many|soon|late|do|does|can|could|should|would|is|are|will)|how's|what|"
@@ -31,19 +34,11 @@ Pair = tuple[str, str]
 """In English and in Chinese."""
 
 
-class Suggests(Protocol):
-    """The recommender, as app.recommend.shop.Shop is one."""
-
-    def suggest(self, *, query: str | None, k: int, language: str) -> list[Any]:
-        """Products that the query asks for, best first."""
-        ...
-
-
 class Tools(NamedTuple):
     """What flows may use; a flow whose tool is not there does not start."""
 
     commerce: Commerce | None = None
-    shop: Callable[[], Suggests | None] = lambda: None
+    shop: Callable[[], Shop | None] = lambda: None
     """The recommender, or none while it loads."""
     cite: Callable[[str], list[Citation]] = lambda _: []
     """An article by its id; empty where the shop has none such."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+import structlog
+
 from app.core.commerce import Line, Refused
 from app.recommend.lexicon import take
 from app.support.flows import heard
 from app.support.flows.base import Flow, Said, Talk
+from app.support.replacements import propose
 
+log = structlog.get_logger(__name__)
+PROPOSED = 2
+"""Products offered in place of the one that comes back, at most."""
 _WANT = (
     r"(?:i(?:'d| would)? (?:want|like|need|have|wish)|i wanna|let me|please|help me|"
     r"(?:can|could|would) you)"
@@ -128,7 +134,7 @@ class ReturnItem(Flow):
         )
 
     def do(self, talk: Talk) -> Said:
-        """Register it."""
+        """Register it, then propose what to take instead."""
         assert talk.tools.commerce is not None
         slots, line = talk.slots, _line(talk)
         done = talk.tools.commerce.request_return(
@@ -149,12 +155,40 @@ class ReturnItem(Flow):
             f"请在“我的订单”页面领取退货面单，"
             "把商品包装好以后寄出。",
         )
-        return Said(text, self.cited(talk))
+        return Said(f"{text}{_instead(talk)}", self.cited(talk))
 
 
 def _line(talk: Talk) -> Line:
     assert talk.order is not None
     return next(line for line in talk.order.lines if line.product == talk.slots["item"])
+
+
+def _instead(talk: Talk) -> str:
+    """Products to take instead, each with its price and why; empty where none is sensible.
+
+    Nothing that fails here may hide that the return stands.
+    """
+    assert talk.order is not None
+    ordered = {line.product for line in talk.order.lines}
+    try:
+        shop = talk.tools.shop()
+        found = (
+            propose(shop, talk.slots["item"], talk.language, PROPOSED + len(ordered))
+            if shop
+            else []
+        )
+    except Exception as error:
+        log.error("replacements_failed", exc_info=error)
+        return ""
+    lines = [
+        f"• {r.title}"
+        + (f", €{r.price:.2f}" if r.price is not None else "")
+        + talk.say(f" ({r.reason})", f"（{r.reason}）")
+        for r in found
+        if r.id not in ordered
+    ][:PROPOSED]
+    lead = talk.say("If you would like something else instead:", "如果想换一件别的，可以看看：")
+    return "\n\n" + "\n".join([lead, *lines]) if lines else ""
 
 
 def _named(text: str, lines: list[Line]) -> Line | None:
