@@ -6,13 +6,25 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.helpers_server import CITATION, Site, listening, site
+from app.core.data import corpus
+from app.server import create_app
+from app.support.chat import SupportChat
+from tests.helpers_server import (
+    CITATION,
+    Fakes,
+    Site,
+    listening,
+    make_services,
+    placeholder_page,
+    site,
+)
 
 PATH = "/v1/chat/completions"
 
@@ -205,3 +217,24 @@ def test_parts_arrive_while_the_answer_is_still_being_made(shop: Site) -> None:
         assert "assistant" in next(lines), "the first chunk came while the model was held"
         gate.set()
         assert list(lines)[-1] == "data: [DONE]"
+
+
+def test_intent_and_handoff_of_a_real_turn_stand_beside_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placeholder_page(monkeypatch)
+    fakes = Fakes()
+    chat = SupportChat.of_system("base", corpus("demo:support").docs, model="scripted")
+    fakes.support = chat  # type: ignore[assignment]
+    desk = make_services(fakes, database_url=f"sqlite:///{tmp_path / 'flows.db'}", secret="s")
+    with TestClient(create_app(desk.settings, desk)) as client:
+        asked = client.post(PATH, json=ask("I want to return something")).json()["frontdesk"]
+        assert (asked["intent"], asked["handoff"]) == ("return", False)
+        body = ask("Talk to a human", asked["conversation_id"], stream=True)
+        *_, last, done = events(client.post(PATH, json=body).text)
+        assert done == "[DONE]"
+        assert (last["frontdesk"]["intent"], last["frontdesk"]["handoff"]) == ("human", True)
+        [ticket] = desk.store.tickets.queue()
+        assert str(ticket.conversation_id) == asked["conversation_id"]
+        assert ticket.packet.intent == "return"
+    desk.store.close()

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from app.core.errors import AppError, NotReady
 from app.services import Services
-from app.ui import asking, bubbles, build, page
+from app.ui import asking, bubbles, build, mine, page
 from tests.helpers_ui import (
     ANSWER,
     EVIL,
@@ -421,3 +421,49 @@ def test_nobody_renames_or_deletes_what_is_not_theirs(
         assert ui.chat.forget(target, "en", thief) == {}
     assert len(toasts) == 6
     assert [c.title for c in loaded.store.conversations.list(owner(loaded, victim))] == ["Mine?"]
+
+
+# What is kept of the visitor ---------------------------------------------------------------------
+
+
+def test_all_that_is_kept_is_deleted_only_once_confirmed(
+    ui: build.Page, loaded: Services, toasts: Toasts
+) -> None:
+    me, other = visitor(loaded), visitor(loaded)
+    for request in (me, me, other):
+        asked(ui, "What does delivery cost?", request)
+    assert ui.chat.mine.ask_sure()[ui.chat.mine.sheet]["visible"]
+    assert not ui.chat.mine.closed()[ui.chat.mine.sheet]["visible"]
+    assert len(loaded.export_mine(owner(loaded, me))["conversations"]) == 2
+    gone = ui.chat.forget_all("en", me)
+    assert thread(gone, ui.chat) == []
+    assert gone[ui.chat.conversation] is None
+    assert gone[ui.chat.list]["choices"] == []
+    assert not gone[ui.chat.talks.manage]["visible"]
+    assert not gone[ui.chat.mine.sheet]["visible"]
+    assert loaded.export_mine(owner(loaded, me))["conversations"] == []
+    assert len(loaded.export_mine(owner(loaded, other))["conversations"]) == 1
+    assert toasts == ["Everything that we kept of you is deleted."]
+
+
+def test_what_cannot_be_deleted_is_told_in_the_language_and_nothing_is_put_away(
+    ui: build.Page, loaded: Services, toasts: Toasts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: str) -> None:
+        raise AppError("no disk", zh="没有磁盘")
+
+    monkeypatch.setattr(loaded, "delete_mine", lost)
+    assert ui.chat.forget_all("zh", visitor(loaded)) == {}
+    assert len(toasts) == 1
+    assert "没有磁盘" in toasts[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Download my data"), ("zh", "下载我的数据")]
+)
+def test_the_data_is_one_link_away(language: str, words: str) -> None:
+    link = Markup(mine.download(language))
+    assert link.tags == ["a"]
+    assert link.attributes == ["href", "download"]
+    assert 'href="v1/me/export" download="my-data.json"' in mine.download(language)
+    assert link.text == words

@@ -16,6 +16,7 @@ from app.ui import bubbles
 from app.ui.asking import Asking
 from app.ui.correction import Correction
 from app.ui.i18n import text
+from app.ui.mine import Mine
 from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker
 from app.ui.talks import Talks
 from app.ui.watching import Watching
@@ -43,6 +44,7 @@ class ChatTab(Asking):
         with gr.Row(elem_id="chat", equal_height=False):
             with gr.Column(scale=1, min_width=230, elem_id="aside"):
                 self.talks = Talks(services, labels)
+                self.mine = Mine(services, labels)
                 self.list = self.talks.list
             with gr.Column(scale=4, min_width=320, elem_id="talk"):
                 self._make_thread(labels)
@@ -55,6 +57,7 @@ class ChatTab(Asking):
         )  # fmt: skip
         self.correction.listen(self.conversation, language)
         self.talks.listen(self.conversation, language)
+        self.mine.listen()
         self._listen(language)
 
     # Components ---------------------------------------------------------------------------------
@@ -92,8 +95,8 @@ class ChatTab(Asking):
         self._retry = gr.Button(visible="hidden", elem_id="retry")
 
     def _listen(self, language: gr.State) -> None:
-        correction, talks = self.correction, self.talks
-        closed = [correction.panel, correction.message, talks.naming, talks.deleting]
+        correction, talks, mine = self.correction, self.talks, self.mine
+        closed = [correction.panel, correction.message, talks.naming, talks.deleting, mine.sheet]
         shown = [self.thread, self.conversation, self.list, talks.manage, *closed]
         turned = [*shown, self.box, self.send, self.stop, self.spoken]
         bounded = _ASKED.format(self._services.settings.max_message_chars)
@@ -115,6 +118,7 @@ class ChatTab(Asking):
         talks.new.click(self.begin, None, shown, **PRIVATE).then(**focus)
         self.list.select(self.open, [language], shown, **PRIVATE)
         talks.gone.click(self.forget, here, shown, **PRIVATE).then(**focus)
+        mine.gone.click(self.forget_all, [language], shown, **PRIVATE).then(**focus)
 
     # Handlers -----------------------------------------------------------------------------------
 
@@ -143,6 +147,14 @@ class ChatTab(Asking):
             return self.begin() | self.talks.forget(who.owner, conversation, language)
         return {}
 
+    def forget_all(self, language: str, request: gr.Request) -> Updates:
+        """Delete all that is kept of the visitor, who was asked before; then begin anew."""
+        who = asker(self._services, request)
+        with Toasted(language):
+            self.mine.erase(who.owner, language)
+            return self.begin() | self.talks.listed(who.owner, None)
+        return {}
+
     def restored(
         self, owner: str, conversation: str | None, language: str, quick: Sequence[str] = ()
     ) -> Updates:
@@ -161,4 +173,5 @@ class ChatTab(Asking):
 
     def _closed(self) -> Updates:
         hidden: dict[Any, Any] = {self.correction.panel: gr.update(visible=False)}
-        return hidden | {self.correction.message: None} | self.talks.closed()
+        hidden |= {self.correction.message: None}
+        return hidden | self.talks.closed() | self.mine.closed()

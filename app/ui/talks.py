@@ -69,15 +69,15 @@ class Talks:
         """Wire the panels; what follows a deletion is up to the tab (`gone`, `forget`)."""
         panels = [self.naming, self.deleting, self.title]
         self.rename.click(self.ask_title, [conversation, language], panels, **PRIVATE).then(
-            **_focus("#title textarea, #title input")
+            **focus("#title textarea, #title input")
         )
-        self.delete.click(self.ask_sure, None, panels, **PRIVATE).then(**_focus("#keep"))
+        self.delete.click(self.ask_sure, None, panels, **PRIVATE).then(**focus("#keep"))
         titled = [conversation, self.title, language]
         shown = [self.list, self.manage, *panels]
         for event in (self.save.click, self.title.submit):
-            event(self.named, titled, shown, **PRIVATE).then(**_focus("#rename"))
+            event(self.named, titled, shown, **PRIVATE).then(**focus("#rename"))
         for event in (self.unnamed.click, self.keep.click):
-            event(self.closed, None, panels, **PRIVATE).then(**_focus("#rename"))
+            event(self.closed, None, panels, **PRIVATE).then(**focus("#rename"))
 
     # Handlers -----------------------------------------------------------------------------------
 
@@ -130,6 +130,6 @@ class Talks:
         }
 
 
-def _focus(selector: str) -> dict[str, Any]:
+def focus(selector: str) -> dict[str, Any]:
     """What the keyboard goes on with after an event."""
     return {"fn": None, "js": f"() => window.frontdesk.focus('{selector}')", **PRIVATE}
