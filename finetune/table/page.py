@@ -26,8 +26,8 @@ def markdown(lines: Sequence[Line]) -> str:
         f"{body}\n\nMeans of the seeds, whose number stands in brackets; the interval is Student's "
         "t over them, not over the test's samples. train: wall time of the training process, CPU: "
         "its processor time, one text: how it serves; all three of the seed that took least, since "
-        "other work only adds to them; peak memory: of the training process. Rates were chosen on dev, "
-        f"each run was tested once. {where}."
+        "other work only adds to them; peak memory: of the training process. Rates were chosen on "
+        f"dev, each run was tested once. {where}."
     )
 
 
