@@ -389,9 +389,9 @@ def test_a_server_that_fails_on_everything_makes_no_report(
     done = typed(
         "run", "support", "--model", server.ref, "--data", shop, "--out", tmp_path / "out"
     )  # fmt: skip
+    # The circuit breaker opens: a server that is not there ends the run, and the next goes on.
     assert done.status == 2
-    assert f"all {N} samples of" in done.err
-    assert "failed (500): its log says more" in done.err
+    assert "the model server failed 5 times in a row" in done.err
     assert not (tmp_path / "out" / "report.json").exists()
 
 
