@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from app.core.errors import InputError
+from app.core.memory import Memory
+from app.store.conversations import Conversations
 from eval import harness, report
 from eval.harness import Evaluation
 from eval.metrics import as_expected, pass_k
@@ -196,7 +198,11 @@ def test_the_released_chat_needs_its_guards(guard: str, monkeypatch: pytest.Monk
         monkeypatch.setattr("app.support.chat.cite", lambda *_: [])
     elif guard == "decline":
         chat.threshold = 0.0
-    else:
+    else:  # neither what was said nor what a flow knows
         monkeypatch.setattr("app.serving.turns._messages", lambda *_: [])
+        state = Conversations.state
+        monkeypatch.setattr(
+            Conversations, "state", lambda *asked: state(*asked)._replace(memory=Memory())
+        )
     desk = Desk(chat)
     assert [n for n in names if any(desk.reasons(n, seed) for seed in range(8))] == names
