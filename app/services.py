@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.core import brief as briefs
 from app.core.errors import InputError, TooLarge
-from app.core.language import normalise
 from app.core.release import Release
 from app.core.settings import Settings, signing_secret
 from app.core.visitor import Visitors
@@ -25,6 +24,7 @@ from app.serving.loading import Readiness, Slot, Watcher
 from app.serving.metrics import Metrics
 from app.serving.quota import Quota
 from app.serving.turns import ChatPart, Turns
+from app.serving.typed import typed
 from app.store.db import Store, open_store
 from app.store.owners import Erased
 from app.support import mood
@@ -248,16 +248,7 @@ class Services:
         return self._text(text) if text and text.strip() else None
 
     def _text(self, text: str) -> str:
-        bound = self.settings.max_text_chars
-        if len(text) > bound:
-            raise TooLarge(
-                f"the text has {len(text):,} characters; at most {bound:,} are read at once",
-                zh=f"文字有 {len(text):,} 个字符，一次最多 {bound:,} 个。",
-            )
-        clean = normalise(text)
-        if not clean:
-            raise InputError("the text is empty: type something first", zh="请先输入一些文字。")
-        return clean
+        return typed(text, self.settings.max_text_chars)
 
 
 def _bounded(texts: Sequence[str]) -> Sequence[str]:

@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 import types
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,3 +206,17 @@ def watching() -> bool:
         if thread.name == THREAD:
             thread.join(1)
     return any(thread.name == THREAD for thread in threading.enumerate())
+
+
+def ready(log: Path, seconds: float = 90) -> str:
+    """URL of the server that writes `log`, once it is ready."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        urls = [word for word in log.read_text().split() if word.startswith("http://127.0.0.1:")]
+        try:
+            page = urls[0].rstrip("/.,")
+            with urllib.request.urlopen(f"{page}/readyz", timeout=5):
+                return page
+        except (IndexError, urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise TimeoutError(f"not ready after {seconds} s: {log.read_text()[-500:]}")

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any, NamedTuple
 
 from app.core.files import RELEASES, ROOT, cache_dir, read_json, sha256_files, write_json
 from app.core.provenance import machine, now
+from tests.helpers_server import ready
 from tests.prove_canaries import canaries
 from tests.prove_gate import gate
 from tests.prove_resume import resume
@@ -67,7 +67,7 @@ def _killed(var: Path, run: int) -> int:
             cwd=ROOT, env=environment, stdout=stream, stderr=stream,
         )  # fmt: skip
     try:
-        page = _ready(log)
+        page = ready(log)
         text = f"How much is delivery to Germany, question {run}?"
         messages = [{"role": "user", "content": text}]
         body = json.dumps({"messages": messages, "stream": True}).encode()
@@ -82,20 +82,6 @@ def _killed(var: Path, run: int) -> int:
     database = sqlite3.connect(var / "frontdesk.db")
     kept = database.execute("SELECT count(*) FROM messages WHERE content = ?", (text,))
     return int(kept.fetchone()[0] == 0)
-
-
-def _ready(log: Path, seconds: float = 90) -> str:
-    """URL of the server that writes `log`, once it is ready."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        urls = [word for word in log.read_text().split() if word.startswith("http://127.0.0.1:")]
-        try:
-            page = urls[0].rstrip("/.,")
-            with urllib.request.urlopen(f"{page}/readyz", timeout=5):
-                return page
-        except (IndexError, urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    raise TimeoutError(f"not ready after {seconds} s: {log.read_text()[-500:]}")
 
 
 def loops(times: int) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def test_a_customer_is_taken_answered_handed_back_and_closed(
         assert EVIL not in markup
         assert "<img" not in markup
     first = watching.look(talk, None, "en", customer)
-    assert "Somebody from our team has your conversation" in first[watching.line]
+    assert "Our team has received your conversation" in first[watching.line]
 
     taken = tab.take_over(ticket, "en", alex)
     assert (taken[tab.take]["visible"], taken[tab.answering]["visible"]) == (False, True)
@@ -284,15 +284,15 @@ def test_the_trend_is_a_picture_with_a_name() -> None:
 @pytest.mark.parametrize(
     ("minutes", "en", "zh"),
     [
-        (0, "just now", "刚刚"),
-        (5, "5 min", "5 分钟"),
-        (125, "2 h", "2 小时"),
-        (2900, "2 d", "2 天"),
+        (0, "just came in", "刚刚开始等"),
+        (5, "waiting 5 min", "已等 5 分钟"),
+        (125, "waiting 2 h", "已等 2 小时"),
+        (2900, "waiting 2 d", "已等 2 天"),
     ],
 )
 def test_waiting_time_is_in_the_largest_whole_unit(minutes: int, en: str, zh: str) -> None:
     then = NOW - timedelta(minutes=minutes)
-    assert [desk_tickets.since(then, NOW, language) for language in ("en", "zh")] == [en, zh]
+    assert [desk_tickets.waiting(then, NOW, language) for language in ("en", "zh")] == [en, zh]
 
 
 def test_replacements_are_shown_with_their_reason(desk: Services) -> None:

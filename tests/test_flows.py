@@ -263,6 +263,16 @@ def returned(visit: Visit, shop: Any) -> str:
     return [visit.say(text) for text in said][-1]
 
 
+def test_the_only_item_of_an_order_is_named_before_it_is_taken(visit: Visit) -> None:
+    with visit.store.write() as session:
+        order = session.get_one(Order, "FK-10978")
+        order.status, order.ordered = "delivered", utc_now() - timedelta(hours=200)
+    visit.say("I want to return my mug")
+    visit.say("FK-10978")
+    asked = visit.say("tessa.wren@example.com")
+    assert asked.startswith("About Rope Works Espresso: what is the reason?")
+
+
 def proposed(answer: str) -> list[str]:
     return [line for line in answer.splitlines() if line.startswith("•")]
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from app.core.files import ROOT
 from app.store.db import open_store
 from tests.helpers_ingest import docx, paragraph, pdf
+from tests.helpers_server import ready
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ASKED = "How long is a Zanzibar voucher valid?"
@@ -45,19 +45,6 @@ def page(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def ready(log: Path, seconds: float = 120) -> str:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        urls = [word for word in log.read_text().split() if word.startswith("http://127.0.0.1:")]
-        try:
-            page = urls[0].rstrip("/.,")
-            with urllib.request.urlopen(f"{page}/readyz", timeout=5):
-                return page
-        except (IndexError, urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    raise AssertionError(log.read_text()[-1000:])
 
 
 def ask(page: str, question: str = ASKED) -> str:

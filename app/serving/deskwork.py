@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from app.core.desk import Packet, Said
-from app.core.errors import AppError, InputError, NotFound, TooLarge
-from app.core.language import detect, normalise
+from app.core.errors import AppError, NotFound
+from app.core.language import detect
 from app.serving.accounts import Account, NotAllowed
 from app.serving.metrics import Metrics
+from app.serving.typed import typed
 from app.store.curated import Written
 from app.store.db import Store
 from app.store.rows import Turn
@@ -114,7 +115,7 @@ class Deskwork:
 
         Raises InputError or TooLarge for the text, Held unless the agent has the ticket, NotFound.
         """
-        name, said = _agent(account), _checked(text)
+        name, said = _agent(account), typed(text, MAX_CHARS)
         ticket = self._store.tickets.get(ticket_id)
         if ticket.status != "taken" or ticket.agent != name:
             who = ticket.agent if ticket.status == "taken" else None
@@ -152,7 +153,7 @@ class Deskwork:
 
         The language is that of the question. Raises InputError, TooLarge, NotFound.
         """
-        name, asked, said = _agent(account), _checked(question), _checked(answer)
+        name, asked, said = _agent(account), typed(question, MAX_CHARS), typed(answer, MAX_CHARS)
         book, language = self._store.curated, detect(asked)
         if id_:
             return book.edit(id_, asked, said, language, name)
@@ -194,15 +195,3 @@ def _agent(account: Account) -> str:
     if account.name is None or ROLES.index(account.role) < ROLES.index("agent"):
         raise NotAllowed("this is for the role agent: log in with such an account first")
     return account.name
-
-
-def _checked(text: str) -> str:
-    if len(text) > MAX_CHARS:
-        raise TooLarge(
-            f"the text has {len(text):,} characters; at most {MAX_CHARS:,} are kept",
-            zh=f"文字有 {len(text):,} 个字符，最多 {MAX_CHARS:,} 个。",
-        )
-    clean = normalise(text)
-    if not clean:
-        raise InputError("the text is empty: type something first", zh="请先输入一些文字。")
-    return clean

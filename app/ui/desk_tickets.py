@@ -43,7 +43,7 @@ def _row(ticket: TicketView, pressed: bool, me: str, now: datetime, language: st
         f'value="{escape(ticket.id)}" aria-pressed="{str(pressed).lower()}">'
         f'<span class="top"><b>{reason}</b>{urgent}{trend(ticket.packet.moods, language)}</span>'
         f'<span class="sum">{escape(ticket.packet.summary)}</span>'
-        f'<span class="low"><span>{text(language, "desk.waits", time=since(ticket.created, now, language))}'  # noqa: E501
+        f'<span class="low"><span>{waiting(ticket.created, now, language)}'
         f"</span><span>{spoken(ticket.packet.language, language)}</span>"
         f'<span class="who">{who(ticket, me, language)}</span></span></button>'
     )
@@ -58,15 +58,16 @@ def who(ticket: TicketView, me: str, language: str) -> str:
     return text(language, f"desk.{ticket.status}")
 
 
-def since(then: datetime, now: datetime, language: str) -> str:
-    """How long ago, in the largest whole unit."""
+def waiting(then: datetime, now: datetime, language: str) -> str:
+    """How long somebody waits, in the largest whole unit."""
     minutes = int((now - then).total_seconds() // 60)
     if minutes < 1:
         return text(language, "desk.now")
     for unit, size in (("days", 1440), ("hours", 60)):
         if minutes >= size:
-            return text(language, f"desk.{unit}", n=minutes // size)
-    return text(language, "desk.minutes", n=minutes)
+            time = text(language, f"desk.{unit}", n=minutes // size)
+            return text(language, "desk.waits", time=time)
+    return text(language, "desk.waits", time=text(language, "desk.minutes", n=minutes))
 
 
 def spoken(code: str, language: str) -> str:
@@ -119,7 +120,7 @@ def detail(opened: Opened, me: str, now: datetime, language: str) -> str:
     chips = (
         f'<span class="chip reason">{text(language, f"desk.{packet.reason}")}</span>'
         f'<span class="chip">{spoken(packet.language, language)}</span>'
-        f'<span class="chip">{text(language, "desk.waits", time=since(ticket.created, now, language))}'  # noqa: E501
+        f'<span class="chip">{waiting(ticket.created, now, language)}'
         f'</span><span class="chip">{who(ticket, me, language)}</span>'
         f"{trend(packet.moods, language)}"
     )

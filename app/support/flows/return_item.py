@@ -88,11 +88,11 @@ class ReturnItem(Flow):
                     f"一共 {line.quantity} 件，您要退几件？",
                 )
             )
-        none = talk.say("No reason", "不说明")
-        return Said(
+        none, title = talk.say("No reason", "不说明"), _line(talk).title
+        return Said(  # named: an order of one line was not asked which item it is
             talk.say(
-                "What is the reason? You need not give one: “no reason” will do.",
-                "退货的原因是什么？也可以不说明。",
+                f"About {title}: what is the reason? You need not give one, “no reason” will do.",
+                f"您要退的是 {title}，退货的原因是什么？也可以不说明。",
             ),
             (),
             [none],
