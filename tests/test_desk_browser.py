@@ -84,7 +84,7 @@ def test_a_customer_is_handed_over_answered_and_let_go(
 
     ask(customer, "My kettle leaks, and I am tired of it")
     hand_over(store, *talk_of(store, "My kettle leaks, and I am tired of it"))
-    expect(customer.locator("#attended")).to_contain_text("Somebody from our team")
+    expect(customer.locator("#attended")).to_contain_text("Our team has received")
     expect(agent.get_by_role("tab", name="Desk (1)")).to_be_visible()
 
     # With the keyboard alone: to the ticket, in, taken, answered.
