@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.knowledge.confidence import load
+from app.knowledge.clues import OWN
 from app.knowledge.passages import Audience, PassageIndex, fingerprint
-from app.knowledge.retrieve import Knowledge, RetrievalConfig
+from app.knowledge.retrieve import Knowledge, RetrievalConfig, shipped
 from app.knowledge.shelf import Candidates
 
 DOCS: list[dict[str, Any]] = [
@@ -132,6 +132,14 @@ class PassageIndexContract:
             assert scores.bm25.dtype == scores.dense.dtype == np.float32
             assert float(max(scores.bm25.max(), scores.dense.max())) <= 1.1
 
+    def test_each_candidate_has_its_clues_in_any_order(self, full: PassageIndex) -> None:
+        found = full.candidates(["kettle", ALL], "en")
+        rows = list(range(len(found.passages)))
+        clues = found.clues(ALL, rows)
+        assert clues.shape == (len(rows), OWN)
+        assert clues.dtype == np.float32
+        assert np.allclose(found.clues(ALL, rows[::-1]), clues[::-1])
+
     def test_a_passage_is_the_best_for_its_own_words(self, full: PassageIndex) -> None:
         for doc in DOCS[:2]:
             found = full.candidates([doc["text"]], "en")
@@ -140,7 +148,10 @@ class PassageIndexContract:
     def test_a_question_without_words_scores_zero(self, full: PassageIndex) -> None:
         for question in ("", "?!", "😀"):
             found = full.candidates([question], "en")
-            assert not any(scores.any() for scores in found.scores(question, 0.9))
+            scores = found.scores(question, 0.9)
+            assert not scores.bm25.any()
+            assert not scores.dense.any()
+            assert not found.clues(question, range(len(found.passages))).any()
 
     def test_the_same_question_has_the_same_scores(self, full: PassageIndex) -> None:
         first, again = (full.candidates([ALL], "en").scores(ALL, 0.9) for _ in range(2))
@@ -148,7 +159,7 @@ class PassageIndexContract:
         assert np.array_equal(first.dense, again.dense)
 
     def test_knowledge_searches_it(self, full: PassageIndex) -> None:
-        knowledge = Knowledge(full, RetrievalConfig(), load())
+        knowledge = Knowledge(full, RetrievalConfig(), shipped())
         asked = "What does delivery to Norway cost?"
         found = knowledge.search(asked)
         assert found[0].id == "cost#1"

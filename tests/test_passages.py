@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.messages import Passage
+from app.knowledge.clues import Clues
 from app.knowledge.passages import SEES, Audience, Doc, MemoryIndex, PassageIndex, fingerprint
 from app.knowledge.retrieve import Knowledge
 from app.knowledge.shelf import Scores
-from app.knowledge.split import split
+from app.knowledge.split import Section, split
 from app.knowledge.terms import terms
+from app.knowledge.words import Rows
 from app.models.encoder import Array, HashEncoder
 from tests.helpers_index import DOCS, PassageIndexContract
 
@@ -54,6 +56,12 @@ class Found:
         words = [len(asked & own) / max(1, len(asked)) for own in self._words]
         dense = self._vectors @ HashEncoder().encode([question])[0] if self.passages else []
         return Scores(np.array(words, np.float32), np.asarray(dense, np.float32))
+
+    def clues(self, question: str, rows: Rows) -> Array:
+        """Over the few that were given back."""
+        encoder = HashEncoder()
+        made = Clues([Section(passage) for passage in self.passages], encoder)
+        return made(question, encoder.encode([question])[0], rows)
 
 
 class SqliteIndex:
@@ -194,7 +202,7 @@ def test_however_the_articles_came_to_be_the_search_is_the_same(
         followed = Knowledge.build([base, *first], HashEncoder()).over([*second, base])
         fresh = Knowledge.build([*second, base], HashEncoder())
         found, expected = (
-            {p.id: (p.text, p.score) for p in k.search(question, k=50, audience=audience)}
+            {p.id: (p.text, round(p.score, 5)) for p in k.search(question, k=50, audience=audience)}
             for k in (followed, fresh)
         )
         assert found == expected

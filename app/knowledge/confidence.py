@@ -42,6 +42,10 @@ class Confidence(Strict):
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
 
+NONE = Confidence(languages={}, threshold=0.0, fitted={})
+"""Before anything was fitted; cannot be asked."""
+
+
 def load(path: Path = FILE) -> Confidence:
     """The fitted weights. Raises ConfigError or InputError where the file is not right."""
     return parse(Confidence, read_json(path), str(path))

@@ -1,7 +1,8 @@
-"""Search over help articles: BM25 and MiniLM fused, titles as a field, follow-ups resolved.
+"""Search over help articles: BM25 and MiniLM bring passages up, a small ranker puts them in order.
 
 Fusing by ranks is worse than the better half (StackFAQ, plain RRF: recall@1 .818 where MiniLM alone
-has .914), so scores are fused: a cosine, and BM25 as a share of its largest possible value.
+has .914), so scores are fused: a cosine, and BM25 as a share of its largest possible value. The
+best go to the ranker: no fixed share is right for FAQs and for prose.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.errors import InputError
 from app.core.language import detect, normalise
 from app.core.messages import Message, Passage
-from app.knowledge import followup
-from app.knowledge.confidence import Confidence, features, load
+from app.knowledge import confidence, followup, ranker
+from app.knowledge.confidence import Confidence, features
 from app.knowledge.parts import parts
 from app.knowledge.passages import Audience, Doc, MemoryIndex, PassageIndex, fingerprint
+from app.knowledge.ranker import Ranker
 from app.knowledge.shelf import Candidates, Ranking, Scores
 from app.models.encoder import Array, TextEncoder
 
@@ -39,6 +42,23 @@ class RetrievalConfig:
     """A title's score counts this much beside a passage's; the larger of the two is taken."""
     part_weight: float = 0.6
     """Questions in several parts: share of the part; the rest is the whole question."""
+    candidates: int = 30
+    """Passages that are put in order by the ranker: so many of BM25, as many by both scores."""
+
+
+class Fitted(NamedTuple):
+    """What `python -m app.knowledge.fit` makes."""
+
+    order: Ranker
+    confidence: Confidence
+
+
+UNFITTED = Fitted(ranker.NONE, confidence.NONE)
+
+
+def shipped() -> Fitted:
+    """As it lies beside this file. Raises ConfigError or InputError where a file is not right."""
+    return Fitted(ranker.load(), confidence.load())
 
 
 class Knowledge:
@@ -51,13 +71,13 @@ class Knowledge:
         self,
         index: PassageIndex,
         config: RetrievalConfig,
-        confidence: Confidence,
+        fitted: Fitted,
         encoder: TextEncoder | None = None,
     ) -> None:
         self._index = index
         self.encoder = encoder
         """What texts are embedded with, where the index lets others use it."""
-        self._confidence = confidence
+        self.fitted = fitted
         self.config = config
 
     @classmethod
@@ -66,15 +86,16 @@ class Knowledge:
         docs: Iterable[Doc],
         encoder: TextEncoder,
         config: RetrievalConfig = RetrievalConfig(),
+        fitted: Fitted | None = None,
     ) -> Knowledge:
-        """Index docs {id, text, title?, lang?, visibility?, url?}; vectors come from the cache.
+        """Index docs, see app.knowledge.passages.Doc; vectors come from the cache.
 
         Raises InputError where there is no text that anybody may see.
         """
         index = MemoryIndex(encoder).changed(docs)
         if not index.candidates((), "en", "agents").passages:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
-        return cls(index, config, load(), encoder)
+        return cls(index, config, fitted or shipped(), encoder)
 
     def over(self, docs: Iterable[Doc]) -> Knowledge:
         """The same over other articles; only those that differ are indexed anew."""
@@ -82,7 +103,12 @@ class Knowledge:
         held = self._index.held()
         put = [doc for id_, doc in wanted.items() if held.get(id_) != fingerprint(doc)]
         index = self._index.changed(put, held.keys() - wanted.keys())
-        return Knowledge(index, self.config, self._confidence, self.encoder)
+        return Knowledge(index, self.config, self.fitted, self.encoder)
+
+    def ordered(self, order: Ranker) -> Knowledge:
+        """The same articles, put in order by another ranker."""
+        fitted = self.fitted._replace(order=order)
+        return Knowledge(self._index, self.config, fitted, self.encoder)
 
     def search(
         self,
@@ -127,12 +153,12 @@ class Knowledge:
             return 0.0
         ranking = self.rank(question, history, audience=audience)
         found = features(ranking, ranking.shelf.rows[passages[0].id])
-        return self._confidence(found, detect(question))
+        return self.fitted.confidence(found, detect(question))
 
     @property
     def threshold(self) -> float:
         """The confidence below which a question is declined, as fitted."""
-        return self._confidence.threshold
+        return self.fitted.confidence.threshold
 
     def rank(
         self,
@@ -143,23 +169,73 @@ class Knowledge:
     ) -> Ranking:
         """The candidates in the question's language scored, for each part of the question."""
         language, whole = detect(question), followup.whole(question, history)
-        asked = [] if history else parts(question)
-        shelf = self._index.candidates([whole, *asked], language, audience)
-        halves = self._scores(shelf, whole)
-        fused = [self._fuse(halves, language, mode)]
-        if len(asked) > 1:
-            share = np.float32(self.config.part_weight)
-            alone = [self._fuse(self._scores(shelf, part), language, mode) for part in asked]
-            fused = [share * part + (1 - share) * fused[0] for part in alone]
-        return Ranking(shelf, halves, tuple(fused))
+        found = [] if history else parts(question)
+        asked = found if len(found) > 1 else []
+        shelf = self._index.candidates([whole, *found], language, audience)
+        first = self._first(shelf, whole, asked, language, mode)
+        if mode != "hybrid" or not self.fitted.order.orders(language) or not shelf.passages:
+            return first
+        rows, views = self.evidence(first, whole, asked)
+        ordered = (
+            reordered(part, rows, self.fitted.order(view, language))
+            for part, view in zip(first.parts, views, strict=True)
+        )
+        return first._replace(parts=tuple(ordered))
+
+    def evidence(
+        self, first: Ranking, whole: str, asked: Sequence[str]
+    ) -> tuple[NDArray[np.intp], list[Array]]:
+        """The rows that are put in order, and their clues (m, len(NAMES)) for each part."""
+        rows = self._brought_up(first)
+        clues = self._mixed([first.shelf.clues(normalise(text), rows) for text in (whole, *asked)])
+        pairs = zip(clues, first.parts, strict=True)
+        return rows, [np.column_stack([clue, part[rows]]) for clue, part in pairs]
+
+    def _first(
+        self, shelf: Candidates, whole: str, asked: Sequence[str], language: str, mode: Mode
+    ) -> Ranking:
+        """Every passage, by the fusion alone."""
+        scores = [self._scores(shelf, text) for text in (whole, *asked)]
+        fused = self._mixed([self._fuse(each, language, mode) for each in scores])
+        return Ranking(shelf, scores[0], tuple(fused))
+
+    def _mixed(self, found: Sequence[Array]) -> list[Array]:
+        """Of the whole question and its parts: each part with its share of the whole."""
+        share = np.float32(self.config.part_weight)
+        return [share * part + (1 - share) * found[0] for part in found[1:]] or list(found)
+
+    def _brought_up(self, first: Ranking) -> NDArray[np.intp]:
+        """Rows for the ranker, in their order: the best of each part and of the words alone."""
+        most = self.config.candidates
+        if len(first.halves.bm25) <= most:
+            return np.arange(len(first.halves.bm25))
+        scores = (first.halves.bm25, *first.parts)
+        best = [np.argsort(-half, kind="stable")[:most] for half in scores]
+        return np.unique(np.concatenate(best))
 
     def _scores(self, shelf: Candidates, text: str) -> Scores:
         return shelf.scores(normalise(text), self.config.title_weight)
 
     def _fuse(self, scores: Scores, language: str, mode: Mode) -> Array:
-        """(n,) float32: one score a passage."""
+        """(n,) float32: both halves of the first search."""
         chinese = language == "zh"
         share = self.config.bm25_weight_zh if chinese else self.config.bm25_weight
         weight = np.float32({"bm25": 1.0, "dense": 0.0, "hybrid": share}[mode])
         fused: Array = weight * scores.bm25 + (1 - weight) * scores.dense
         return fused
+
+
+def reordered(scores: Array, rows: NDArray[np.intp], order: Array) -> Array:
+    """`scores` with those of `rows` dealt out anew, best first, so that they keep their scale.
+
+    A millionth less for each place, so that equal scores keep the order too; rows that are equal in
+    `order` (to five decimals) and in score stay equal, wherever they stand.
+    """
+    order, own = np.round(order, 5), scores[rows]
+    by = np.lexsort((-own, -order))
+    same = (np.diff(order[by]) == 0) & (np.diff(own[by]) == 0)
+    place = np.maximum.accumulate(np.where(np.r_[False, same], 0, np.arange(len(by))))
+    dealt = np.sort(own)[::-1] - np.float32(1e-6) * np.arange(len(by), dtype=np.float32)
+    out = scores.copy()
+    out[rows[by]] = dealt[place]
+    return out

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.messages import Passage
+from app.knowledge.clues import Clues
 from app.knowledge.index import Bm25Index, DenseIndex
 from app.knowledge.split import Section
+from app.knowledge.words import Rows
 from app.models.encoder import Array, TextEncoder
 
 
@@ -43,6 +45,10 @@ class Candidates(Protocol):
         """Both scores of every passage, about 0 where nothing matches and 1 where all does."""
         ...
 
+    def clues(self, question: str, rows: Rows) -> Array:
+        """(len(rows), app.knowledge.clues.OWN): what the ranker weighs beside the scores."""
+        ...
+
 
 class Shelf:
     """n sections of one language, scored as the larger of text and (weighted) title."""
@@ -58,7 +64,12 @@ class Shelf:
         titles = [section.passage.title for section in sections]
         self._bm25, self._bm25_titles = Bm25Index(texts), Bm25Index(titles)
         self._dense, self._dense_titles = DenseIndex(texts, encoder), DenseIndex(titles, encoder)
+        self._clues = Clues(sections, encoder)
         self._encode = encode
+
+    def clues(self, question: str, rows: Rows) -> Array:
+        """See Candidates.clues."""
+        return self._clues(question, self._encode(question), rows)
 
     def scores(self, question: str, title_weight: float) -> Scores:
         """Both indexes' scores of every passage."""
