@@ -1,4 +1,4 @@
-"""Intents: the nearest centroid, the threshold fitted on dev, and the task that measures both."""
+"""Intents: which it is, whether it is any, its threshold, and the task that measures all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from app.core.errors import InputError
 from app.core.kinds import OUT_OF_SCOPE, Labelled
 from app.models.encoder import HashEncoder
-from app.support.intents import Intent, Intents
+from app.support.intents import Intent, Intents, Judged
+from app.support.scope import SHRINK, Known
 from eval.samples import Sample
 from eval.tasks import TASKS
 from tests.helpers_eval import assert_failing_never_pays, prepared, run, values, write_lines
@@ -42,8 +43,9 @@ def data(tmp_path: Path) -> str:
     return write_lines(tmp_path / "i.jsonl", rows("train") + rows("dev") + rows("test")) + "#test"
 
 
-def test_the_nearest_centroid_names_the_intent() -> None:
-    model = Intents.of_examples(HashEncoder(), labelled())
+@pytest.mark.parametrize("learn", [Intents.of_examples, Intents.of_centroids])
+def test_what_is_like_the_examples_is_their_intent(learn: Any) -> None:
+    model = learn(HashEncoder(), labelled())
     said = model.predict(["my refund, my money", "where is the parcel now"])
     assert [intent.label for intent in said] == ["refund", "track"]
     assert model.labels == ["refund", "track"]  # what is out of scope has no centroid
@@ -51,10 +53,35 @@ def test_the_nearest_centroid_names_the_intent() -> None:
 
 def test_the_score_is_the_cosine_to_the_mean_of_the_examples() -> None:
     encoder = HashEncoder()
-    model = Intents.of_examples(encoder, labelled())
+    model = Intents.of_centroids(encoder, labelled())
     mean = encoder.encode(KNOWN["track"]).mean(axis=0)
     expected = float(encoder.encode(["track my parcel"])[0] @ mean / np.linalg.norm(mean))
     assert model.predict(["track my parcel"])[0].score == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_is_like_no_example_fits_less() -> None:
+    model = Intents.of_examples(HashEncoder(), labelled())
+    known = [intent.score for intent in model.predict([t for own in KNOWN.values() for t in own])]
+    assert max(intent.score for intent in model.predict(STRANGE)) < min(known)
+
+
+def test_the_fit_is_the_relative_mahalanobis_distance() -> None:
+    random = np.random.default_rng(7)
+    vectors = np.concatenate([random.normal(size=(50, 3)), random.normal(size=(50, 3)) + 4])
+    classes = np.repeat([0, 1], 50)
+    known, asked = Known(vectors, classes), np.array([[4.0, 4.0, 4.0], [30.0, -30.0, 0.0]])
+
+    def distances(residuals: Any, middles: Any) -> Any:
+        cov = np.cov(residuals.T, bias=True)
+        cov = (1 - SHRINK) * cov + SHRINK * np.trace(cov) / 3 * np.eye(3)
+        away = asked[:, None] - middles[None]
+        return np.einsum("nkd,de,nke->nk", away, np.linalg.inv(cov), away)
+
+    means = np.stack([vectors[classes == c].mean(axis=0) for c in (0, 1)])
+    nearest = distances(vectors - means[classes], means).min(axis=1)
+    whole = distances(vectors, vectors.mean(axis=0)[None])[:, 0]
+    assert known.fit(asked) == pytest.approx(whole - nearest)
+    assert known.fit(asked)[0] > known.fit(asked)[1]
 
 
 def test_without_a_threshold_everything_is_in_scope() -> None:
@@ -66,14 +93,14 @@ def test_without_a_threshold_everything_is_in_scope() -> None:
 def test_the_threshold_loses_at_most_the_allowed_share_of_dev() -> None:
     scores = {f"t{i}": i / 100 for i in range(40)}
 
-    def of(texts: Any) -> np.ndarray:
-        return np.array([[scores[text], -1.0] for text in texts])
+    def of(texts: Any) -> Judged:
+        return Judged.of_scores(np.array([[scores[text], -1.0] for text in texts]))
 
     dev = [Labelled(text, text, "a") for text in scores]
     model = Intents(["a", "b"], of).fitted([*dev, Labelled("o", "t0", OUT_OF_SCOPE)])
-    assert model.threshold == 0.02  # two of forty, 5 %, lie below
-    assert sum(not intent.in_scope for intent in model.predict(list(scores))) == 2
-    assert Intents(["a", "b"], of).fitted(dev[:10]).threshold == 0.0  # a tenth of a text: none
+    assert model.threshold == 0.01  # the second of forty: 5 % of those to come lie below
+    assert sum(not intent.in_scope for intent in model.predict(list(scores))) == 1
+    assert Intents(["a", "b"], of).fitted(dev[:10]).threshold == -np.inf  # too few to say
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:
@@ -93,10 +120,10 @@ def test_the_task_learns_from_train_and_dev_and_asks_the_named_split(data: str) 
     assert found.report.n == 9
     assert values(found)["in_scope_accuracy"] == 1.0  # test repeats train here
     assert values(found)["auroc"] > 0.9
-    threshold = found.report.provenance.settings["thresholds"]["in_scope"]
-    inside = [r.scores["in_scope_score"] for r in found.rows if r.gold != OUT_OF_SCOPE]
-    assert threshold == pytest.approx(min(inside), abs=1e-5)  # 5 % of six texts is none
-    assert found.report.provenance.system == "centroids"
+    assert found.report.provenance.settings["thresholds"] == {}  # six texts are too few for one
+    assert found.report.provenance.system == "regression"
+    again = run("intents", model="scripted", system="centroids", data=data)
+    assert again.report.provenance.system == "centroids"
 
 
 def test_failing_never_pays(data: str) -> None:

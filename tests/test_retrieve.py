@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -185,14 +186,16 @@ def test_confidence_rises_with_every_feature() -> None:
         assert all(weight > 0 for weight in weights.features.values())
 
 
-def test_the_lowest_threshold_near_the_best_refusal_f1_is_chosen() -> None:
+def test_where_none_keeps_the_error_the_lowest_threshold_near_the_best_refusal_f1_is_chosen() -> (
+    None
+):
     points = [Point(0.1, 0.2, 0.5, 40), Point(0.2, 0.49, 0.4, 30), Point(0.3, 0.5, 0.4, 20)]
-    assert choose(points, max_error=0.1) == (points[1], False)
+    assert choose(points, math.inf) == (points[1], False)
 
 
-def test_a_threshold_within_the_brief_goes_before_a_better_f1() -> None:
+def test_the_threshold_that_keeps_the_error_goes_before_a_better_f1() -> None:
     points = [Point(0.2, 0.6, 0.4, 30), Point(0.5, 0.3, 0.08, 12), Point(0.9, 0.5, 0.0, 2)]
-    assert choose(points, max_error=0.1) == (points[1], True)
+    assert choose(points, 0.4995) == (points[1], True)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ and the record says so. Of thresholds within F1_TIE the lowest is taken: it answ
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.core import brief
+from app.core.abstain import for_error
 from app.core.data import corpus, sha256_of
 from app.core.files import write_json, write_text
 from app.core.kinds import Corpus, Query
@@ -67,6 +68,14 @@ class Fit(NamedTuple):
     held_out: np.ndarray[Any, np.dtype[np.float64]]
 
 
+class Held(NamedTuple):
+    """n questions with what a fit says of them that did not see them; (n,) each."""
+
+    chances: np.ndarray[Any, np.dtype[np.float64]]
+    answerable: np.ndarray[Any, np.dtype[np.bool_]]
+    right: np.ndarray[Any, np.dtype[np.bool_]]
+
+
 class Point(NamedTuple):
     """What a threshold does to questions as they were asked."""
 
@@ -91,8 +100,9 @@ def main(data: str = "demo:support") -> None:
         print(line)
     drawn = samples(knowledge, seen)
     fits = {language: fit(language, drawn) for language in FEATURES}
-    points = curve(drawn, fits)
-    chosen, kept = choose(points, brief.read().features["support"].max_error)
+    held = held_out(drawn, fits)
+    allowed = for_error(held.chances, ~held.right, brief.read().features["support"].max_error)
+    chosen, kept = choose(curve(held), allowed)
     record = {
         "by": "python -m app.knowledge.fit",
         "data": data,
@@ -211,17 +221,21 @@ def fit(language: str, drawn: Sequence[Sample]) -> Fit:
     return Fit(bias, weights, held_out[:, 1])
 
 
-def curve(drawn: Sequence[Sample], fits: dict[str, Fit]) -> list[Point]:
-    """What each threshold would do, over the held-out probabilities of all languages."""
+def held_out(drawn: Sequence[Sample], fits: Mapping[str, Fit]) -> Held:
+    """Of the questions of all languages, as they were asked."""
     rows = [
-        (p, sample)
+        (p, sample.answerable, sample.right)
         for language, f in fits.items()
         for p, sample in zip(f.held_out, _of(language, drawn), strict=True)
         if sample.as_asked
     ]
-    chances = np.array([p for p, _ in rows])
-    answerable = np.array([sample.answerable for _, sample in rows])
-    right = np.array([sample.right for _, sample in rows])
+    chances, answerable, right = zip(*rows, strict=True)
+    return Held(np.array(chances), np.array(answerable), np.array(right))
+
+
+def curve(held: Held) -> list[Point]:
+    """What each threshold would do."""
+    chances, answerable, right = held
     points = []
     for threshold in np.unique(chances.round(3)):
         declined = chances < threshold
@@ -233,12 +247,13 @@ def curve(drawn: Sequence[Sample], fits: dict[str, Fit]) -> list[Point]:
     return points
 
 
-def choose(points: Sequence[Point], max_error: float) -> tuple[Point, bool]:
-    """The threshold by the rule above, and whether it keeps the error within `max_error`."""
-    kept = [p for p in points if p.error <= max_error and p.answered >= MIN_ANSWERED]
-    among = kept or points
-    best = max(point.refusal_f1 for point in among)
-    return next(p for p in among if p.refusal_f1 >= best - F1_TIE), bool(kept)
+def choose(points: Sequence[Point], allowed: float) -> tuple[Point, bool]:
+    """The threshold by the rule above, and whether it is `allowed`, the lowest within the brief."""
+    within = next((p for p in points if p.threshold >= allowed), None)
+    if within:
+        return within, True
+    best = max(point.refusal_f1 for point in points)
+    return next(p for p in points if p.refusal_f1 >= best - F1_TIE), False
 
 
 def _sample(query: Query, ranking: Ranking, gold: Any, *, as_asked: bool) -> Sample:

@@ -3,13 +3,15 @@
 Data: classification rows of a named split, whose label `oos` means out of scope, such as
 data:clinc150#test, data:banking77#test (all in scope), file:PATH#test with a column `split`. The
 system learns from the split `train` of the same data; its threshold is fitted on `dev`, or on a
-tenth of train where there is no dev. The call is Intents.predict. Slices by length. Systems:
-centroids (of a frozen encoder, which --model names); --adapter DIR takes a trained classifier.
+tenth of train where there is no dev. The call is Intents.predict. Slices by length. Systems, of a
+frozen encoder, which --model names: regression (default) and centroids; --adapter DIR takes a
+trained classifier.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.core import data as references
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from app.support.intents import Intent, Intents
 
 BATCH = 64
+REGRESSION = "regression"
 
 
 class Lessons(NamedTuple):
@@ -56,7 +59,7 @@ def read(ref: str) -> Data:
 
 def build(request: Request, data: Data) -> System:
     """The classifier under test. Raises InputError for intents that it has not learnt."""
-    model, name, identity = _adapter(request) if request.adapter else _centroids(request, data)
+    model, name, identity = _adapter(request) if request.adapter else _frozen(request, data)
     unknown = {s.gold for s in data.samples} - {OUT_OF_SCOPE, *model.labels}
     if unknown:
         raise InputError(f"no training example has the intents {', '.join(sorted(unknown)[:9])}")
@@ -65,7 +68,8 @@ def build(request: Request, data: Data) -> System:
     def predict(samples: Sequence[Sample]) -> list[Intent]:
         return model.predict([sample.text for sample in samples])
 
-    identity |= {"settings": {"thresholds": {"in_scope": round(model.threshold, 6)}}}
+    fitted = {"in_scope": round(model.threshold, 6)} if isfinite(model.threshold) else {}
+    identity |= {"settings": {"thresholds": fitted}}
     return System(name, predict, identity, BATCH)
 
 
@@ -87,13 +91,14 @@ def score(sample: Sample, said: Intent | None) -> Scored:
     return Scored(scores, {"label": decided, "nearest": label})
 
 
-def _centroids(request: Request, data: Data) -> tuple[Intents, str, dict[str, Any]]:
+def _frozen(request: Request, data: Data) -> tuple[Intents, str, dict[str, Any]]:
     from app.support.intents import Intents
 
     served = engines.released("support")
     encoder, record = engines.encoder(request.model, served.encoder if served else None)
-    model = Intents.of_examples(encoder, data.source.train)
-    return model, "centroids", {"model": record, "options": {"mode": "centroids"}}
+    name = request.system or REGRESSION
+    learn = Intents.of_examples if name == REGRESSION else Intents.of_centroids
+    return learn(encoder, data.source.train), name, {"model": record, "options": {"mode": name}}
 
 
 def _adapter(request: Request) -> tuple[Intents, str, dict[str, Any]]:
@@ -120,7 +125,7 @@ TASK = Task(
     summary="is a message understood, and what the shop does not do told apart?",
     data="data:clinc150#test",
     metrics=(in_scope_accuracy.METRIC, oos_recall.METRIC, auroc.METRIC, accuracy.METRIC),
-    systems=("centroids",),
+    systems=(REGRESSION, "centroids"),
     packages=("app/support", "app/knowledge", "app/sentiment"),
     read=read,
     build=build,
