@@ -26,10 +26,12 @@ run: setup       ## serve the page on http://127.0.0.1:7860 (PORT=...)
 loop: setup      ## feedback -> data -> LoRA -> evaluate -> gate -> promote (FEATURE=sentiment|support)
 	@$(PY) -m deploy.loop --feature $(FEATURE)
 
+# Two workers on two cores: with two threads each, they would spend most of their time waiting.
+test: export OMP_NUM_THREADS = 1
 test: setup      ## everything that CI runs: lint, types, all tiers of tests
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	@echo "test: unit tier (3 min)" && $(PY) -m pytest -q -n 2 -m "not slow and not realdata and not browser"
-	@echo "test: slow, realdata and browser tiers (10 min)" && $(PY) -m pytest -q -n 2 --dist loadfile -m "slow or realdata or browser"
+	@echo "test: slow, realdata and browser tiers (10 min)" && $(PY) -m pytest -q -n 2 --dist loadfile --durations 12 -m "slow or realdata or browser"
 
 prove: setup     ## the long proofs, resumable; results are committed
 	@$(PY) -m tests.prove

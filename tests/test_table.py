@@ -347,3 +347,35 @@ def test_a_killed_queue_goes_on_and_no_run_is_done_twice(tmp_path: Path, python:
     assert json.dumps(lines.read(to)) == json.dumps(found)
     shown = table(python, *arguments, "--show").communicate(timeout=100)[0]
     assert shown.count("| one |") == shown.count("| two |") == 1
+
+
+# What is kept in the README and shipped ---------------------------------------------------------
+
+KEPT = ROOT / "finetune" / "table.jsonl"
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_readme_keeps_the_table_as_it_was_measured(name: str) -> None:
+    """Else put what `python -m finetune table --show` prints between the two comments."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    kept = text.partition("<!-- finetune table -->\n")[2].partition("\n<!-- end -->")[0]
+    assert kept == page.markdown(lines.read(KEPT))
+
+
+@pytest.mark.parametrize(
+    ("shipped", "name", "least"),
+    [("sst2", "sst2-full", 0.885), ("banking77", "banking77-lora8", 0.915)],
+)
+def test_a_shipped_config_is_a_recipe_that_reached_what_was_asked(
+    shipped: str, name: str, least: float
+) -> None:
+    config = load(TrainConfig, ROOT / "finetune" / "configs" / f"{shipped}.yaml")
+    queue = recipes.read(ROOT / "finetune" / "table.yaml")
+    (recipe,) = recipes.chosen(queue, name)
+    lr = recipes.best_lr(queue, recipe, lines.read(KEPT))
+    assert lr is not None
+    job = recipes.runs(queue, recipe, lr, ROOT)[0]
+    assert config.model_copy(update={"run": job.config.run}) == job.config
+    (row,) = [row for row in lines.rows(lines.read(KEPT)) if row.recipe == name]
+    assert row.metric.n == 3
+    assert row.metric.mean >= least
