@@ -169,8 +169,9 @@ PROOFS = {
     "search": Proof(
         "over 10,000 passages the median search takes at most 30 ms of one processor core",
         search, 240,
-        ("app/knowledge/index.py", "app/knowledge/passages.py", "app/knowledge/shelf.py",
-         "tests/prove_search.py"),
+        ("app/knowledge/clues.py", "app/knowledge/index.py", "app/knowledge/passages.py",
+         "app/knowledge/ranker.py", "app/knowledge/retrieve.py", "app/knowledge/shelf.py",
+         "app/knowledge/words.py", "tests/prove_search.py"),
     ),
 }  # fmt: skip
 

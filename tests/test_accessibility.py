@@ -5,27 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from app.ui.i18n import text
+from tests.helpers_axe import grave
 from tests.helpers_browser import ASKED, Open, address, ask, chromium, tab, visit
 
 __all__ = ["address", "chromium", "visit"]
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core: dev extra")
 pytestmark = pytest.mark.browser
-GRAVE = {"serious", "critical"}
-
-
-def grave(page: Page) -> list[tuple[str, str, list[Any]]]:
-    """(rule, impact, places) of what axe-core finds that matters."""
-    page.wait_for_timeout(400)  # a colour that is still fading in has another contrast
-    found = axe.Axe().run(page).response["violations"]
-    return [
-        (v["id"], v["impact"], [n["html"][:160] for n in v["nodes"][:3]])
-        for v in found
-        if v["impact"] in GRAVE
-    ]
 
 
 @pytest.mark.parametrize(

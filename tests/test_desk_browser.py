@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from app.core.memory import Memory
 from app.store.db import Store, open_store
 from app.support import handoff
+from tests.helpers_axe import grave
 from tests.helpers_browser import Open, ask, chromium, serving, visit
 
 __all__ = ["chromium", "visit"]
@@ -153,16 +155,21 @@ def test_a_written_answer_is_what_the_next_customer_gets(
     agent.context.close()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_desk_fits_a_phone(visit: Open, address: str, store: Store, language: str) -> None:
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh", "dark")])
+def test_the_desk_fits_a_phone_and_everybody(
+    visit: Open, address: str, store: Store, language: str, theme: Any
+) -> None:
     owner = "visitor:phone"
     talk = store.conversations.create(owner, "en")
     store.conversations.append(owner, talk, "user", "word" * 60)
     ticket = hand_over(store, owner, talk)
-    page = visit(language, width=390, height=800)
+    page = visit(language, width=390, height=800, color_scheme=theme)
     log_in(page, address, "alex")
     page.get_by_role("tab", name="Desk" if language == "en" else "客服台").click()
     page.locator(f'#desk-queue button[value="{ticket}"]').click()
     expect(page.locator("#desk-said")).to_contain_text("wordword")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#desk-take").click()
+    expect(page.locator("#desk-reply textarea")).to_be_visible()
+    assert grave(page) == []
     store.tickets.close(ticket, "alex")

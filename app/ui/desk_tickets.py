@@ -167,10 +167,10 @@ def talk(turns: Sequence[Turn], me: str, language: str) -> str:
     """All that was said until now, the latest last."""
     title = text(language, "desk.talk")
     if not turns:
-        said = f'<li class="nothing">{text(language, "desk.nothing_said")}</li>'
+        said = f'<div class="turn nothing">{text(language, "desk.nothing_said")}</div>'
     else:
         said = "".join(_said(turn, me, language) for turn in turns)
-    return f'<ol class="desk-talk" tabindex="0" role="log" aria-label="{title}">{said}</ol>'
+    return f'<div class="desk-talk" tabindex="0" role="log" aria-label="{title}">{said}</div>'
 
 
 def _said(turn: Turn, me: str, language: str) -> str:
@@ -182,8 +182,8 @@ def _said(turn: Turn, me: str, language: str) -> str:
         name = text(language, f"desk.{kind}")
     at = turn.created.strftime("%H:%M")
     return (
-        f'<li class="{kind}"><span class="name">{name} <time>{at} UTC</time></span>'
-        f"{bubble(turn.content)}</li>"
+        f'<div class="turn {kind}"><span class="name">{name} <time>{at} UTC</time></span>'
+        f"{bubble(turn.content)}</div>"
     )
 
 
