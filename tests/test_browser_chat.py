@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from app.support.flows import words
 from app.ui.i18n import text
 from tests.helpers_browser import (
     ASKED,
@@ -107,6 +108,19 @@ def test_a_quick_start_and_the_way_to_a_person_leave_the_draft_alone(visit: Open
     expect(page.locator("#send")).to_be_visible()
     assert questions(page) == [text("en", "chat.human_ask")]
     assert box(page) == "half a thought"
+
+
+def test_quick_replies_outlive_a_reload_and_go_with_the_next_turn(visit: Open) -> None:
+    page = visit()
+    offered = page.locator("#thread").get_by_role("button", name=words.GO_ON[0])
+    ask(page, "I want to return something")
+    ask(page, ASKED["en"])
+    expect(offered).to_be_visible()
+    page.reload()
+    expect(offered).to_be_visible()
+    offered.click()
+    expect(page.locator("#thread [data-testid=bot]")).to_have_count(3)
+    expect(offered).to_have_count(0)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

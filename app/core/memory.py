@@ -43,3 +43,5 @@ class Memory(Strict, frozen=False):
     """Questions declined in a row."""
     ticket: str | None = None
     """The ticket of a hand-off that is under way."""
+    offered: list[str] = Field(default_factory=list)
+    """Replies that the page offers as buttons under the last answer."""

@@ -96,6 +96,7 @@ class _Turn:
         if step.said is None:
             answer = yield from self._from_articles(articles)
             if answer.finish == "cancelled":
+                self.memory.offered = []
                 yield TurnPart("", True, answer._replace(intent=step.intent, memory=self.memory))
                 return
             self._count(answer)
@@ -114,8 +115,9 @@ class _Turn:
             said = f"\n\n{more}" if answer.text else more
             yield TurnPart(said)
             answer = answer._replace(text=answer.text + said)
+        self.memory.offered = replies or quick
         yield TurnPart("", True, answer._replace(
-            intent=step.intent, handoff=ticket, quick=replies or quick, memory=self.memory,
+            intent=step.intent, handoff=ticket, quick=self.memory.offered, memory=self.memory,
         ))  # fmt: skip
 
     def _from_articles(

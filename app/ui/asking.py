@@ -7,7 +7,7 @@ never read back, so a forged one changes nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from typing import Any, NamedTuple, cast
 
@@ -38,7 +38,6 @@ class Run:
     def __init__(self, who: Asker, conversation: str | None, language: str) -> None:
         self.who, self.conversation, self.language = who, conversation, language
         self.cancel = threading.Event()
-        self.quick: Sequence[str] = ()
         self.told = False
         """Whether the reader was told that something went wrong."""
 
@@ -148,7 +147,6 @@ class Asking:
             yield {self.conversation: run.conversation} | ({self.box: ""} if question.typed else {})
             for part in parts:
                 said += part.text
-                run.quick = quick_replies(part)
                 if part.text:
                     yield showing(bubbles.bubble(said))
 
@@ -170,15 +168,13 @@ class Asking:
         """The conversation as it is stored; what is shown stays where the database is lost."""
         idle = {self.send: gr.update(visible=True), self.stop: gr.update(visible=False)}
         with suppress(Exception) if run.told else Toasted(run.language):
-            shown = self.restored(run.who.owner, run.conversation, run.language, run.quick)
+            shown = self.restored(run.who.owner, run.conversation, run.language)
             turns = self._turns(run.who.owner, shown[self.conversation])
             whole = turns[-1].content if turns and turns[-1].role == "assistant" else ""
             return shown | idle | {self.spoken: bubbles.spoken(whole)}
         return idle
 
-    def restored(
-        self, owner: str, conversation: str | None, language: str, quick: Sequence[str] = ()
-    ) -> Updates:
+    def restored(self, owner: str, conversation: str | None, language: str) -> Updates:
         """The thread and list as the database has them; what is not the owner's is not shown."""
         raise NotImplementedError
 
@@ -189,11 +185,6 @@ class Asking:
     def _turns(self, owner: str, conversation: str | None) -> list[Turn]:
         store = self._services.store.conversations
         return store.history(owner, conversation) if conversation else []
-
-
-def quick_replies(part: ChatPart) -> Sequence[str]:
-    """What a whole answer suggests to reply; nothing before it is whole."""
-    return part.answer.quick if part.answer else ()
 
 
 def _string(sent: Any) -> str | None:

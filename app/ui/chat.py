@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.services import Services
+from app.store.rows import Turn
 from app.ui import bubbles
 from app.ui.asking import Asking
 from app.ui.correction import Correction
@@ -27,6 +28,8 @@ _ASKED = (
     " return [window.frontdesk.sending(text, {0}), conversation, language,"
     " window.frontdesk.editing()]; }}"
 )
+CUT = ("cancelled", "error")
+"""How a turn ended that did not say all."""
 _PICKED = "(...inputs) => (window.frontdesk.sending(), inputs)"
 _AGAIN = (
     "(conversation, language, _) =>"
@@ -155,17 +158,23 @@ class ChatTab(Asking):
             return self.begin() | self.talks.listed(who.owner, None)
         return {}
 
-    def restored(
-        self, owner: str, conversation: str | None, language: str, quick: Sequence[str] = ()
-    ) -> Updates:
+    def restored(self, owner: str, conversation: str | None, language: str) -> Updates:
         """The thread and list as the database has them; what is not the owner's is not shown."""
         kept = {c.id for c in self.talks.kept(owner)}
         shown = conversation if conversation in kept else None
+        turns = self._turns(owner, shown)
         return {
-            self.thread: bubbles.thread(self._turns(owner, shown), language, quick),
+            self.thread: bubbles.thread(turns, language, self._offered(owner, shown, turns)),
             self.conversation: shown,
             **self.talks.listed(owner, shown),
         }
+
+    def _offered(self, owner: str, shown: str | None, turns: Sequence[Turn]) -> list[str]:
+        """Replies under the last answer, where it is the bot's and whole."""
+        last = turns[-1] if turns else None
+        if not (shown and last and last.role == "assistant") or last.author or last.finish in CUT:
+            return []
+        return self._services.store.conversations.state(owner, shown).memory.offered
 
     def latest(self, owner: str) -> str | None:
         """The conversation that a reload goes on with."""
