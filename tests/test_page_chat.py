@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from app.core.errors import AppError, NotReady
+from app.core.memory import Memory
 from app.services import Services
-from app.ui import asking, bubbles, build, mine, page
+from app.ui import bubbles, build, mine, page
 from tests.helpers_ui import (
     ANSWER,
     EVIL,
@@ -331,16 +332,36 @@ def test_what_a_person_answered_is_not_asked_again(
 
 
 def test_quick_replies_stand_under_the_last_answer_and_are_asked_with_one_click(
-    ui: build.Page, loaded: Services, monkeypatch: pytest.MonkeyPatch
+    ui: build.Page, loaded: Services
 ) -> None:
-    monkeypatch.setattr(asking, "quick_replies", lambda _: ("Yes, please", "<b>No</b>"))
     request = visitor(loaded)
-    last = asked(ui, "Shall I?", request)[-1]
-    options = last[ui.chat.thread]["value"][-1]["options"]
-    assert [o["value"] for o in options] == ["Yes, please", "<b>No</b>"]
+    me = owner(loaded, request)
+    talk = asked(ui, "Shall I?", request)[-1][ui.chat.conversation]
+    offered = Memory(offered=["Yes, please", "<b>No</b>"])
+    append = loaded.store.conversations.append
+    append(me, talk, "assistant", "Shall I really?", finish="stop", memory=offered)
+    options = options_of(ui.chat.restored(me, talk, "en"), ui)
+    assert options == ["Yes, please", "<b>No</b>"]
     picked: Any = SimpleNamespace(value="Yes, please")
-    replied = list(ui.chat.ask_reply(last[ui.chat.conversation], "en", picked, request))
-    assert "Yes, please" in thread(replied[-1], ui.chat)[2]
+    replied = list(ui.chat.ask_reply(talk, "en", picked, request))
+    assert "Yes, please" in thread(replied[-1], ui.chat)[-2]
+
+
+@pytest.mark.parametrize("cut", [{"finish": "cancelled"}, {"finish": "error"}, {"author": "alex"}])
+def test_nothing_is_offered_under_what_is_cut_or_an_agents(
+    cut: dict[str, str], ui: build.Page, loaded: Services
+) -> None:
+    request = visitor(loaded)
+    me = owner(loaded, request)
+    talk = asked(ui, "Shall I?", request)[-1][ui.chat.conversation]
+    append = loaded.store.conversations.append
+    append(me, talk, "assistant", "Shall I", memory=Memory(offered=["Yes"]), **cut)
+    assert options_of(ui.chat.restored(me, talk, "en"), ui) == []
+
+
+def options_of(shown: Any, ui: build.Page) -> list[str]:
+    """Quick replies under the last bubble."""
+    return [o["value"] for o in shown[ui.chat.thread]["value"][-1].get("options", [])]
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "talk to a person"), ("zh", "转人工")])
