@@ -19,6 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from app.core.data import corpus
+from app.knowledge import ranker
 from app.knowledge.retrieve import Knowledge
 from app.knowledge.split import sentences
 from app.models.encoder import Array, TextEncoder
@@ -75,7 +76,9 @@ def search(
         torch.set_num_threads(1)
         encoder = text_encoder(resolve(ENCODER))
     began = time.perf_counter()
-    knowledge = Knowledge.build(docs(passages), Drawn(encoder))
+    drawn = Drawn(encoder)
+    ranks = ranker.load().model_copy(update={"encoder": drawn.name})  # its work is timed too
+    knowledge = Knowledge.build(docs(passages), drawn).ordered(ranks)
     built = time.perf_counter() - began
     asked = [query.text for query in corpus("demo:support").queries if query.lang == "en"]
     taken, worked = [], []

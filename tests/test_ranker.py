@@ -89,13 +89,20 @@ def test_reordering_deals_the_same_scores_out_to_the_rows_it_is_given() -> None:
 def test_a_ranker_that_prefers_what_is_less_near_turns_the_order_around() -> None:
     inverse = [0.0] * (3 * len(NAMES))
     inverse[NAMES.index("first")] = -1.0
-    worst_first = Ranker(languages={"en": net(inverse)})
+    worst_first = Ranker(languages={"en": net(inverse)}, encoder=ENCODER.name)
     knowledge = Knowledge.build(DOCS, ENCODER)
     plain = knowledge.ordered(ranker.NONE).search("the grinder costs", k=7)
     turned = knowledge.ordered(worst_first).search("the grinder costs", k=7)
     assert plain[0].article == turned[-1].article == "a1"
     assert turned[0].score == pytest.approx(plain[0].score)
     assert [p.score for p in turned] == sorted((p.score for p in turned), reverse=True)
+
+
+def test_what_was_fitted_on_another_encoder_changes_nothing() -> None:
+    knowledge = Knowledge.build(DOCS, ENCODER)
+    assert ranker.load().encoder != ENCODER.name
+    plain = knowledge.ordered(ranker.NONE)
+    assert knowledge.search("a blue cup") == plain.search("a blue cup")
 
 
 def test_a_chinese_question_keeps_the_order_of_the_first_search() -> None:

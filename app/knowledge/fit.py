@@ -132,7 +132,7 @@ def order(data: str, seen: Corpus, encoder: TextEncoder, encoder_sha256: str) ->
     rows = lessons.asked(data, seen, encoder, WEIGHT)
     for name, weight in PUBLIC.items():
         rows += lessons.asked(name, corpus(name), encoder, weight)
-    folds, measured = lessons.cross_fitted(rows)
+    folds, measured = lessons.cross_fitted(rows, encoder.name)
     for order_, found in measured.items():
         for name, numbers in found.items():
             print(f"{name}, {order_}, documents left out of the fit: {numbers}")
@@ -142,7 +142,7 @@ def order(data: str, seen: Corpus, encoder: TextEncoder, encoder_sha256: str) ->
         "encoder_sha256": encoder_sha256,
         "cross_fitted": measured,
     }
-    shipped = lessons.fitted(rows).model_copy(update={"fitted": record})
+    shipped = lessons.fitted(rows, encoder.name).model_copy(update={"fitted": record})
     _write_compact(ranker.FILE, shipped.model_dump(mode="json"))
     _write_compact(ranker.FOLDS_FILE, {"folds": [fold.model_dump(mode="json") for fold in folds]})
     ranker.load.cache_clear()

@@ -67,20 +67,20 @@ def asked(data: str, found: Corpus, encoder: TextEncoder, weight: float) -> list
     ]
 
 
-def fitted(rows: Sequence[Asked], without: int | None = None) -> Ranker:
-    """A ranker; `without` leaves out every question and passage of that fold's documents."""
+def fitted(rows: Sequence[Asked], encoder: str, without: int | None = None) -> Ranker:
+    """A ranker for the encoder of that name; `without` leaves out all of that fold's documents."""
     languages = {}
     for language in LANGUAGES:
         own = [row.lesson for row in rows if row.language == language]
         clusters = {c for lesson in own for c in [lesson.cluster, *lesson.clusters]}
         hidden = frozenset(c for c in clusters if ranker.fold(c) == without)
         languages[language] = learn(own, hidden=hidden)
-    return Ranker(languages=languages)
+    return Ranker(languages=languages, encoder=encoder)
 
 
-def cross_fitted(rows: Sequence[Asked]) -> tuple[list[Ranker], dict[str, Any]]:
+def cross_fitted(rows: Sequence[Asked], encoder: str) -> tuple[list[Ranker], dict[str, Any]]:
     """The rankers of the folds; what they and the first search alone measure on unseen ones."""
-    folds = [fitted(rows, without=fold) for fold in range(FOLDS)]
+    folds = [fitted(rows, encoder, without=fold) for fold in range(FOLDS)]
     first = [ranker.NONE] * FOLDS
     return folds, {"fitted": measured(rows, folds), "first_search": measured(rows, first)}
 
@@ -102,7 +102,7 @@ def _found(row: Asked, order: Ranker) -> list[float]:
     """The rank of each gold article; infinite where it was not brought up."""
     every = np.arange(len(row.articles))
     ordered = [view[:, -1] for view in row.views]
-    if order.orders(row.language):
+    if row.language in order.languages:
         ordered = [reordered(v[:, -1], every, order(v, row.language)) for v in row.views]
     by = np.argsort(-np.maximum.reduce(ordered), kind="stable")
     articles = list(dict.fromkeys(row.articles[place] for place in by))

@@ -21,7 +21,7 @@ from app.core.config import Strict, parse
 from app.core.files import read_json
 from app.core.kinds import Query
 from app.knowledge.clues import NAMES
-from app.models.encoder import Array
+from app.models.encoder import Array, TextEncoder
 
 FILE = Path(__file__).with_name("ranker.json")
 FOLDS_FILE = Path(__file__).with_name("ranker_folds.json")
@@ -60,12 +60,15 @@ class Ranker(Strict):
     """Fitted networks and where they come from."""
 
     languages: dict[str, Net]
+    encoder: str = ""
+    """Whose cosines it was fitted on, by name; those of another mean something else."""
     fitted: dict[str, object] = Field(default_factory=dict)
     """Provenance and what was measured, cross-fitted."""
 
-    def orders(self, language: str) -> bool:
-        """Whether it was fitted for `language`; the first search's order stands for others."""
-        return language in self.languages
+    def orders(self, language: str, encoder: TextEncoder | None) -> bool:
+        """Whether it was fitted for `language` and on `encoder`; else the first search's order
+        stands."""
+        return language in self.languages and encoder is not None and encoder.name == self.encoder
 
     def __call__(self, clues: Array, language: str) -> Array:
         """Scores of the candidates of one question."""

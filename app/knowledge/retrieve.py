@@ -173,7 +173,8 @@ class Knowledge:
         asked = found if len(found) > 1 else []
         shelf = self._index.candidates([whole, *found], language, audience)
         first = self._first(shelf, whole, asked, language, mode)
-        if mode != "hybrid" or not self.fitted.order.orders(language) or not shelf.passages:
+        orders = self.fitted.order.orders(language, self.encoder)
+        if mode != "hybrid" or not orders or not shelf.passages:
             return first
         rows, views = self.evidence(first, whole, asked)
         ordered = (
