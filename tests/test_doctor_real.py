@@ -168,19 +168,6 @@ def suspects_of_likeness(said: list[str]) -> list[tuple[str, str]]:
     return [(said[i], said[j]) for i, j in similar([tokens(text) for text in said])]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["feedback-sentiment", "feedback-support", "preference"])
-def test_the_data_of_the_demo_shop_has_nothing_wrong(name: str) -> None:
-    assert shipped(f"{name}.yaml").of("error", "warning") == []
-
-
-@pytest.mark.slow
-@pytest.mark.realdata
-def test_no_shipped_config_is_stopped_by_the_doctor() -> None:
-    for path in sorted((ROOT / "finetune" / "configs").glob("*.yaml")):
-        assert shipped(path.name).of("error") == [], path.name
-
-
 def test_the_command_says_what_is_wrong_and_ends_with_2(tmp_path: Path, python: str) -> None:
     import json
     import subprocess
