@@ -5,9 +5,9 @@ the fit, and writes ranker.json (fitted on all) and ranker_folds.json; then the 
 rankings of folds that never saw the question. Reads the train and dev questions of DATA only. Run
 it again whenever articles, questions or the encoder change.
 
-The threshold has the best refusal F1 among those that keep the error of the answers given (their
-best passage is of a wrong article) within the brief; where none does, the best refusal F1 of all,
-and the record says so. Of thresholds within F1_TIE the lowest is taken: it answers more questions.
+The threshold is the lowest that keeps the error of the answers given (their best passage is of a
+wrong article) within the brief, see app.core.abstain.for_error; where none does, that of the best
+refusal F1, and the record says so: of those within F1_TIE the lowest, which answers most.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ FEATURES = {"en": ("cosine", "share"), "zh": ("share",)}
 C = 0.5
 F1_TIE = 0.03
 """Well under the standard error of F1 on a hundred questions: less is no difference."""
-MIN_ANSWERED = 10
 
 
 class Sample(NamedTuple):
@@ -87,7 +86,7 @@ class Point(NamedTuple):
 
 
 def main(data: str = "demo:support") -> None:
-    """Print the grid, fit, choose the threshold, write confidence.json."""
+    """Fit and write the ranker, then the confidence with its threshold; print the grid between."""
     from app.models.load import resolve, text_encoder
 
     weights = resolve(ENCODER)
@@ -160,7 +159,8 @@ def grid(knowledge: Knowledge, seen: Corpus) -> list[str]:
     for language, names in (("en", GRID), ("zh", GRID_ZH)):
         for name, values in names.items():
             for value in values:
-                knowledge.config = replace(own, **{name: value})  # type: ignore[arg-type]
+                change: dict[str, Any] = {name: value}
+                knowledge.config = replace(own, **change)
                 ranks = reciprocal_ranks(knowledge, seen, language)
                 mark = "  <- in use" if value == getattr(own, name) else ""
                 lines.append(

@@ -62,7 +62,7 @@ class Ranker(Strict):
     languages: dict[str, Net]
     encoder: str = ""
     """Whose cosines it was fitted on, by name; those of another mean something else."""
-    fitted: dict[str, object] = Field(default_factory=dict)
+    fitted: dict[str, Any] = Field(default_factory=dict)
     """Provenance and what was measured, cross-fitted."""
 
     def orders(self, language: str, encoder: TextEncoder | None) -> bool:

@@ -3,7 +3,7 @@
 A Gaussian for each intent, one covariance for all, and one Gaussian for everything that is known:
 a text is strange where the nearest intent explains it no better than the whole. On CLINC150's dev
 part this told what is out of scope from the rest best (out-of-scope recall at 5 % false alarms:
-cosine to the centroid 0.89, Mahalanobis distance 0.90, relative 0.96).
+cosine to the centroid 0.89, Mahalanobis distance 0.84 to 0.92, relative 0.94 to 0.96).
 """
 
 from __future__ import annotations

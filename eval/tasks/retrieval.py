@@ -47,7 +47,9 @@ def build(request: Request, data: Data) -> System:
     knowledge = Knowledge.build(data.source.docs, encoder)
     originals = questions.Originals(data.source.docs)
     mode = request.system or "hybrid"
-    learnt = references.parse_ref(request.data or TASK.data).name in ("stackfaq", "squad2_small")
+    ref = references.parse_ref(request.data or TASK.data)
+    known = ranker.load().fitted["data_sha256"]
+    learnt = ref.scheme == "data" and str(ref._replace(split=None)) in known
 
     def search(sample: Sample) -> list[str]:
         history = questions.history(sample)
