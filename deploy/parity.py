@@ -19,13 +19,14 @@ AGREEMENT = 1.0
 TIE = 1e-2
 
 
-def engines(feature: str, base: Base, folder: Path) -> list[Engine]:
+def engines(feature: str, mode: str, base: Base, folder: Path) -> list[Engine]:
     """fp32 always; what gives the same labels, or says the same, on a probe set beside it.
 
-    A classifier may have bf16 beside it, a chat OpenVINO, where that is installed.
+    A classifier may have bf16 beside it, a chat OpenVINO, where that is installed; a reader has
+    neither.
     """
     listed = [Engine(engine="transformers", dtype="float32")]
-    if feature == "support":
+    if feature == "support" and mode == "model":
         return [*listed, *merged(folder)]
     if feature != "sentiment":
         return listed

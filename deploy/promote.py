@@ -171,19 +171,19 @@ def _release(
     made = loaded.report.provenance
     if made.model is None or "sha256" not in made.model:
         raise Refused(f"the system {made.system} has no weights that a release could name")
-    base = Base(**made.model)
+    base, mode = Base(**made.model), _mode(feature, made.system)
     return Release(
         feature=feature,
         id=f"{feature}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{made.seal[:6]}",
         created=now(),
-        mode=_mode(feature, made.system),
+        mode=mode,
         base=base,
         adapter_sha256=made.adapter["sha256"] if made.adapter else None,
         prompt_version=made.prompt["version"] if made.prompt else f"{feature}/1",
         labels=record.get("labels"),
         encoder=Base(**made.encoder) if made.encoder else None,
         calibration=Calibration(**made.settings),
-        engines=engines(feature, base, folder) if made.adapter else [_fp32()],
+        engines=engines(feature, mode, base, folder) if made.adapter else [_fp32()],
         evidence=Evidence(path=f"reports/{GATE}", sha256=sha256_file(gate)),
     )
 
@@ -196,7 +196,7 @@ def _fp32() -> Engine:
 def _mode(feature: str, system: str) -> str:
     if feature == "recommend":
         return system
-    return "quote" if system == "quote" else "model"
+    return system if system in ("quote", "reader") else "model"
 
 
 def _kept(feature: str) -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BASE_PROMPT = DEFAULT
 """The best of the templates for the base model on demo:support#dev."""
-SYSTEMS = ("quote", "base", "lora")
+SYSTEMS = ("quote", "base", "lora", "reader")
 
 Docs = Sequence[Mapping[str, Any]]
 
@@ -38,25 +38,34 @@ def build(request: Request, docs: Docs) -> Built:
     options = Options(max_new_tokens=app_settings.load().max_new_tokens)
     # The page's length, but no deadline: a slow machine shall not change an answer.
     if request == Request(request.data, limit=request.limit):
-        chat, name, identity = _released(docs, options)
+        chat, name, more = _released(docs, options)
     else:
-        chat, name, identity = _named(request, docs, options)
-    return Built(chat, name, identity | _identity(chat))
+        chat, name, more = named(request, docs, options)
+    return Built(chat, name, more | identity(chat))
 
 
-def _named(
+def named(
     request: Request, docs: Docs, options: Options
 ) -> tuple[SupportChat, str, dict[str, Any]]:
+    """The chat of --system and --adapter, its name, and its adapter for provenance."""
     from app.support.chat import SupportChat
 
     name: Any = request.system or ("lora" if request.adapter else "base")
     if request.prompt is not None and name != "base":
         raise InputError(f"--prompt is for system base; {name} has its own")
     chat = SupportChat.of_system(
-        name, docs, adapter=request.adapter, model=request.model,
-        prompt_version=request.prompt or BASE_PROMPT, options=options,
+        name, docs, adapter=request.adapter, model=request.model, options=options,
+        prompt_version=request.prompt or BASE_PROMPT, span_threshold=_span_threshold(request, name),
     )  # fmt: skip
     return chat, name, {"adapter": runs.adapter(request.adapter)} if request.adapter else {}
+
+
+def _span_threshold(request: Request, name: str) -> float:
+    """Of a reader: what its run fitted on dev."""
+    if name != "reader" or request.adapter is None:
+        return 0.0
+    fitted = runs.calibration(runs.record(request.adapter), request.adapter)
+    return fitted.thresholds.get("answer", 0.0)
 
 
 def _released(docs: Docs, options: Options) -> tuple[SupportChat, str, dict[str, Any]]:
@@ -70,11 +79,13 @@ def _released(docs: Docs, options: Options) -> tuple[SupportChat, str, dict[str,
     return chat, "released", identity
 
 
-def _identity(chat: SupportChat) -> dict[str, Any]:
+def identity(chat: SupportChat) -> dict[str, Any]:
     """Weights by role, prompt, threshold and options; a chat that quotes rests on the encoder."""
     roles = {role: engines.record(base) for role, base in chat.weights.items()}
     roles.setdefault("model", roles["encoder"])
-    prompt = {"prompt": prompts.identity(chat.prompt_version)} if chat.system == "model" else {}
+    prompt = {"prompt": prompts.identity(chat.prompt_version)} if chat.system != "quote" else {}
     options = {"mode": chat.system, "max_new_tokens": chat.options.max_new_tokens}
-    settings = {"thresholds": {"answer": chat.threshold}}
-    return {**roles, **prompt, "settings": settings, "options": options}
+    thresholds = {"answer": chat.threshold}
+    if chat.reader is not None:
+        thresholds["span"] = chat.reader.threshold
+    return {**roles, **prompt, "settings": {"thresholds": thresholds}, "options": options}

@@ -12,7 +12,8 @@ from app.core.prompt import TEMPLATES
 def identity(version: str) -> dict[str, str] | None:
     """{version, sha256} of a prompt of this code; None where it has no such version.
 
-    For `sentiment/N`, which has no words of its own, the sha256 is that of the text preparation.
+    For `sentiment/N` and `reader/N`, which have no words of their own, the sha256 is that of the
+    code that lays the text out.
     """
     if version in TEMPLATES:
         template = TEMPLATES[version]
@@ -22,4 +23,14 @@ def identity(version: str) -> dict[str, str] | None:
         }
     if version == f"sentiment/{textprep.VERSION}":
         return {"version": version, "sha256": sha256_file(Path(textprep.__file__))}
+    if version.startswith("reader/"):
+        return _of_reader(version)
     return None
+
+
+def _of_reader(version: str) -> dict[str, str] | None:
+    from app.models import reader, windows
+
+    if version != reader.PROMPT_VERSION:
+        return None
+    return {"version": version, "sha256": sha256_file(Path(windows.__file__))}

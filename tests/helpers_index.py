@@ -9,7 +9,8 @@ import pytest
 
 from app.knowledge.clues import OWN
 from app.knowledge.passages import Audience, PassageIndex, fingerprint
-from app.knowledge.retrieve import Knowledge, RetrievalConfig, shipped
+from app.knowledge.retrieve import Knowledge, shipped
+from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import Candidates
 
 DOCS: list[dict[str, Any]] = [

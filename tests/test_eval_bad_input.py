@@ -296,7 +296,7 @@ N = 40
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A shop with an article and a question for each of N parcels; no weights are needed."""
-    monkeypatch.setattr("app.support.build.ENCODER", "scripted")
+    monkeypatch.setattr("app.support.build.default_encoder", lambda: "scripted")
     monkeypatch.setattr(Knowledge, "threshold", 0.0)
     monkeypatch.setattr(openai_chat, "STALL_S", 0.3)
     monkeypatch.setattr(openai_server, "LIST_S", 0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -217,11 +218,11 @@ def test_a_gold_article_that_does_not_exist_is_named(shop: str) -> None:
 # support
 
 
-def answer(text: str, *cited: str, declined: bool = False) -> Turn:
+def answer(text: str, *cited: str, declined: bool = False, near: Sequence[str] = ()) -> Turn:
     citations = [Citation(c, f"Title of {c}", "/", "Delivery costs €4.90.") for c in cited]
     finish = "declined" if declined else "stop"
     said = Answer(text, citations, declined, 0.5, "en", finish, ["replaced: x"], "model", "r")
-    return Turn(said, list(cited))
+    return Turn(said, list(cited), list(near))
 
 
 def question(shop: str, name: str) -> Sample:
@@ -235,7 +236,8 @@ def scores(shop: str, name: str, said: Turn | None) -> dict[str, float]:
 def test_a_right_answer_with_its_article(shop: str) -> None:
     assert scores(shop, "q1", answer("It costs €4.90.", "cost")) == {
         "unanswerable": 0, "declined": 0, "answered": 1, "gold_fact_recall": 1,
-        "cited": 1, "gold_articles": 1, "cited_gold": 1, "unsupported": 0, "wrong_unhedged": 0,
+        "cited": 1, "gold_articles": 1, "cited_gold": 1, "reached_gold": 1,
+        "unsupported": 0, "wrong_unhedged": 0,
         "unsupported_numbers": 0, "unsupported_dates": 0, "unsupported_names": 0,
         "said": 0, "kept": 0,
     }  # fmt: skip
@@ -245,6 +247,15 @@ def test_a_wrong_answer_from_the_wrong_article(shop: str) -> None:
     found = scores(shop, "q1", answer("It costs €9.90.", "time"))
     assert (found["gold_fact_recall"], found["cited_gold"]) == (0, 0)
     assert (found["unsupported"], found["wrong_unhedged"]) == (1, 1)
+
+
+def test_an_article_that_is_only_offered_is_in_reach_and_the_answer_wrong_all_the_same(
+    shop: str,
+) -> None:
+    found = scores(shop, "q1", answer("It costs €9.90.", "time", near=["cost"]))
+    assert (found["reached_gold"], found["cited_gold"], found["wrong_unhedged"]) == (1, 0, 1)
+    declined = scores(shop, "q1", answer("Sorry.", declined=True, near=["cost"]))
+    assert declined["reached_gold"] == 1
 
 
 def test_a_wrong_answer_under_the_right_article_is_hedged(shop: str) -> None:

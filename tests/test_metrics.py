@@ -352,6 +352,16 @@ def test_citation_recall_asks_only_questions_that_have_an_article() -> None:
     assert len(citations.PRECISION.units(rows, {})) == 2
 
 
+def test_reach_counts_what_is_cited_or_offered_whatever_was_declined() -> None:
+    rows = [
+        row(reached_gold=citations.reached(["a"], ["b"], ["b", "z"]), gold_articles=2),
+        row(reached_gold=citations.reached([], ["c", "d"], ["d"]), gold_articles=1),
+        row(reached_gold=citations.reached(["e"], ["f"], []), gold_articles=0),  # nothing to reach
+    ]
+    assert value(citations.REACH, rows) == pytest.approx(2 / 3)
+    assert len(citations.REACH.units(rows, {})) == 2
+
+
 def test_citing_nothing_has_precision_zero() -> None:
     assert value(citations.PRECISION, [row(**citations.counts([], ["a"]))]) == 0.0
 

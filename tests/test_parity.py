@@ -41,7 +41,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_a_dtype_with_the_same_labels_is_listed_with_its_record(served: dict[str, Any]) -> None:
     served["bfloat16"] = [[1.01, 2.98], [2.0, 0.01]]
-    listed = parity.engines("sentiment", BASE, Path())
+    listed = parity.engines("sentiment", "model", BASE, Path())
     assert [engine.dtype for engine in listed] == ["float32", "bfloat16"]
     assert listed[1].parity["top1_agreement"] == 1.0
     assert listed[1].parity["max_logit_difference"] == pytest.approx(0.02, abs=1e-3)
@@ -49,13 +49,13 @@ def test_a_dtype_with_the_same_labels_is_listed_with_its_record(served: dict[str
 
 def test_a_dtype_that_says_another_label_is_not_listed(served: dict[str, Any]) -> None:
     served["bfloat16"] = [[1.0, 3.0], [0.9, 1.0]]
-    assert [e.dtype for e in parity.engines("sentiment", BASE, Path())] == ["float32"]
+    assert [e.dtype for e in parity.engines("sentiment", "model", BASE, Path())] == ["float32"]
 
 
 def test_a_tie_may_fall_either_way(served: dict[str, Any]) -> None:
     served["float32"] = [[1.0, 1.005], [2.0, 0.0]]
     served["bfloat16"] = [[1.005, 1.0], [2.0, 0.0]]
-    assert len(parity.engines("sentiment", BASE, Path())) == 2
+    assert len(parity.engines("sentiment", "model", BASE, Path())) == 2
 
 
 def test_a_chat_is_served_as_evaluated_and_by_what_says_the_same(
@@ -65,7 +65,7 @@ def test_a_chat_is_served_as_evaluated_and_by_what_says_the_same(
     monkeypatch.setattr("app.models.openvino_chat.installed", lambda: True)
     monkeypatch.setattr("deploy.export.source_of", lambda folder: folder)
     monkeypatch.setattr("deploy.export.write_checked", lambda *_: [pair])
-    listed = parity.engines("support", BASE, Path())
+    listed = parity.engines("support", "model", BASE, Path())
     assert [(e.engine, e.dtype) for e in listed] == [
         ("transformers", "float32"), ("openvino", "float32"),
     ]  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_chat_whose_engine_says_otherwise_is_served_as_evaluated_alone(
     monkeypatch.setattr("app.models.openvino_chat.installed", lambda: why == "says otherwise")
     monkeypatch.setattr("deploy.export.source_of", lambda folder: folder)
     monkeypatch.setattr("deploy.export.write_checked", unequal)
-    assert [e.dtype for e in parity.engines("support", BASE, Path())] == ["float32"]
+    assert [e.dtype for e in parity.engines("support", "model", BASE, Path())] == ["float32"]
     assert ("found 12 %" in caplog.text) == (why == "says otherwise")
 
 
@@ -89,6 +89,6 @@ def test_a_chat_whose_engine_says_otherwise_is_served_as_evaluated_alone(
 def test_the_released_adapter_lists_what_parity_finds_now() -> None:
     folder = RELEASES / "sentiment"
     release = releases.read(folder)
-    found = parity.engines("sentiment", release.base, folder)
+    found = parity.engines("sentiment", "model", release.base, folder)
     assert [engine.dtype for engine in release.engines][:1] == ["float32"]
     assert {engine.dtype for engine in release.engines} <= {engine.dtype for engine in found}

@@ -16,7 +16,8 @@ from app.knowledge import fit, ranker
 from app.knowledge.clues import NAMES, OWN, Clues
 from app.knowledge.learn import Lesson, learn
 from app.knowledge.ranker import Net, Ranker
-from app.knowledge.retrieve import Knowledge, RetrievalConfig, reordered
+from app.knowledge.retrieve import Knowledge, reordered
+from app.knowledge.settings import RetrievalConfig
 from app.knowledge.split import split
 from app.models.encoder import HashEncoder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +17,15 @@ from app.core import data, spans
 from app.core.errors import ConfigError, InputError, Mismatch
 from app.core.files import read_json, sha256_file, write_jsonl
 from app.core.questions import Question
+from app.core.release import ADAPTER_FILE, Calibration, Engine, Release
 from app.models import reader as readers
+from app.models.encoder import HashEncoder
 from app.models.loading import tokenizer
 from app.models.references import resolve
 from app.models.windows import padded, windows
+from app.support.chat import SupportChat
+from eval import chats
+from eval.task import Request
 from finetune import answering
 from finetune.calibrate import answer_threshold
 from finetune.tasks import reader
@@ -238,6 +244,50 @@ def test_an_answer_names_its_passage_and_place(run: Path, bert: Path) -> None:
     assert served.answer("How long do refunds take?", passages) is None
     assert served.answer("How long do refunds take?", []) is None
     assert served.answer("How long do refunds take?", [""]) is None
+
+
+SHOP: list[dict[str, Any]] = [
+    {"id": "refunds", "title": "Refunds", "text": "Refunds take 4 working days. Returns are free."},
+    {"id": "orders", "title": "Orders", "text": "Orders ship free. Returns are free."},
+]
+LONG = "How long do refunds take?"
+
+
+def test_a_chat_reads_with_the_run_that_it_is_given(run: Path, bert: Path) -> None:
+    chat = SupportChat.of_system(
+        "reader", SHOP, adapter=run / "adapter", model=str(bert), encoder=HashEncoder(),
+        threshold=0.0, span_threshold=-1e9,
+    )  # fmt: skip
+    answer = chat.answer(LONG)
+    assert answer.text.startswith("Refunds take 4 working days.")
+    assert answer.citations[0].id == "refunds"
+    assert (chat.system, chat.prompt_version) == ("reader", readers.PROMPT_VERSION)
+
+
+def test_a_released_reader_is_served_as_it_was_evaluated(
+    run: Path, bert: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "adapter", tmp_path, dirs_exist_ok=True)
+    Release(
+        feature="support", id="support-9", created="2026-01-01T00:00:00Z", mode="reader",
+        base=resolve(str(bert)).record(), encoder=resolve("scripted").record(),
+        adapter_sha256=sha256_file(tmp_path / ADAPTER_FILE), prompt_version=readers.PROMPT_VERSION,
+        calibration=Calibration(thresholds={"answer": 0.0, "span": -1e9}),
+        engines=[Engine(engine="transformers", dtype="float32")],
+    ).save(tmp_path)  # fmt: skip
+    chat = SupportChat.load(tmp_path, SHOP)
+    assert chat.answer(LONG).text.startswith("Refunds take 4 working days.")
+    assert (chat.release_id, chat.reader.threshold if chat.reader else None) == ("support-9", -1e9)
+    assert set(chat.weights) == {"encoder", "model"}
+
+
+def test_an_evaluation_takes_the_reader_at_the_threshold_of_its_run(run: Path, bert: Path) -> None:
+    built = chats.build(Request(system="reader", adapter=run / "adapter", model=str(bert)), SHOP)
+    fitted = read_json(run / "run.json")["calibration"]["thresholds"]["answer"]
+    assert built.name == "reader"
+    assert built.identity["settings"]["thresholds"]["span"] == fitted
+    assert built.identity["prompt"]["version"] == readers.PROMPT_VERSION
+    assert built.identity["adapter"]["sha256"] == sha256_file(run / "adapter" / ADAPTER_FILE)
 
 
 def test_a_reader_is_no_classifier_and_the_other_way_round(

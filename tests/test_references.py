@@ -345,7 +345,8 @@ def hub() -> Iterator[Hub]:
     """A Hub with other weights under MiniLM's name, and a repository that holds only a pickle."""
     files = {"config.json": b"{}", "model.safetensors": b"from the hub", "tokenizer.json": b"{}"}
     pickled = {"config.json": b"{}", "pytorch_model.bin": b"pickle"}
-    fake = Hub({MINILM: files, "acme/pickled": pickled})
+    encoder = {**files, "1_Pooling/config.json": b"{}", "onnx/config.json": b"{}"}
+    fake = Hub({MINILM: files, "acme/pickled": pickled, "acme/encoder": encoder})
     yield fake
     fake.server.shutdown()
     fake.server.server_close()
@@ -403,6 +404,14 @@ def test_the_hubs_weights_are_taken_by_name_and_the_packages_by_sha256(
     again = ask(MINILM, hub.url)
     assert again["source"] == "cache"
     assert ask(MINILM, hub.url, sha256=sha(b"packaged"))["sha256"] == sha(b"packaged")
+
+
+def test_what_an_encoder_says_of_its_pooling_comes_along_and_other_formats_do_not(
+    hub: Hub, ask: Callable[..., dict[str, Any]]
+) -> None:
+    folder = Path(ask("acme/encoder", hub.url)["folder"])
+    assert (folder / "1_Pooling" / "config.json").is_file()
+    assert not (folder / "onnx").exists()
 
 
 def test_an_unknown_sha256_is_refused_without_a_download_unless_allowed(

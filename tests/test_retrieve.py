@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,13 @@ import pytest
 
 from app.core.data import corpus, sha256_of
 from app.core.errors import InputError
+from app.core.kinds import Corpus
 from app.core.messages import Message
 from app.knowledge import confidence, followup
-from app.knowledge.fit import Point, choose
+from app.knowledge.fit import Point, _features, choose, chosen
 from app.knowledge.parts import parts
-from app.knowledge.retrieve import Knowledge, Mode, RetrievalConfig
+from app.knowledge.retrieve import Knowledge, Mode
+from app.knowledge.settings import RetrievalConfig
 from app.models.encoder import HashEncoder
 
 DOCS: list[dict[str, Any]] = [
@@ -175,15 +176,39 @@ def test_a_huge_question_is_searched_in_bounded_memory(knowledge: Knowledge) -> 
 
 def test_confidence_was_fitted_on_the_articles_and_questions_at_hand() -> None:
     """Else run `python -m app.knowledge.fit` again."""
-    fitted = confidence.load().fitted
-    assert fitted["data_sha256"] == sha256_of("demo:support")
-    assert fitted["retrieval"] == asdict(RetrievalConfig())
+    found = confidence.load()
+    assert found.fitted["data_sha256"] == sha256_of("demo:support")
+    assert found.retrieval == RetrievalConfig()
 
 
 def test_confidence_rises_with_every_feature() -> None:
     fitted = confidence.load()
     for weights in fitted.languages.values():
         assert all(weight > 0 for weight in weights.features.values())
+
+
+@pytest.mark.parametrize(
+    ("found", "taken"), [({0.3: 0.50, 0.5: 0.51}, 0.3), ({0.3: 0.50, 0.5: 0.53}, 0.5)]
+)
+def test_a_weight_stays_where_no_other_is_clearly_better(
+    monkeypatch: pytest.MonkeyPatch, knowledge: Knowledge, found: dict[float, float], taken: float
+) -> None:
+    def mrr(_: Any, own: RetrievalConfig, change: dict[str, Any], *__: Any) -> float:
+        return found.get(change.get("bm25_weight", own.bm25_weight), 0.0)
+
+    monkeypatch.setattr("app.knowledge.fit._mrr", mrr)
+    monkeypatch.setattr("app.knowledge.fit.GRID", {"bm25_weight": (0.3, 0.5)})
+    monkeypatch.setattr("app.knowledge.fit.GRID_ZH", {})
+    made = Knowledge.build(DOCS, knowledge.encoder or HashEncoder(), RetrievalConfig())
+    assert chosen(made, Corpus(DOCS, [])).bm25_weight == taken
+
+
+def test_a_language_of_which_words_decide_is_not_judged_by_the_cosine() -> None:
+    config = RetrievalConfig(bm25_weight=0.3, bm25_weight_zh=0.9)
+    assert _features(config, "zh") == ("share",)
+    assert _features(config, "en") == ("cosine", "share")
+    multilingual = config.model_copy(update={"bm25_weight_zh": 0.3})
+    assert _features(multilingual, "zh") == ("cosine", "share")
 
 
 def test_where_none_keeps_the_error_the_lowest_threshold_near_the_best_refusal_f1_is_chosen() -> (

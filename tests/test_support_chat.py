@@ -355,10 +355,12 @@ def test_the_named_systems_for_evaluation() -> None:
     base = SupportChat.of_system("base", DOCS, model="scripted")
     assert (quote.system, base.system) == ("quote", "model")
     assert quote.threshold == quote.knowledge.threshold
-    with pytest.raises(InputError, match="there is quote, base, lora"):
-        SupportChat.of_system("reader", DOCS)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="there is quote, base, lora, reader"):
+        SupportChat.of_system("guess", DOCS)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="--adapter"):
         SupportChat.of_system("lora", DOCS)
+    with pytest.raises(InputError, match="--adapter"):
+        SupportChat.of_system("reader", DOCS)
 
 
 def release(**more: Any) -> Release:
@@ -392,10 +394,27 @@ def test_a_release_with_a_model_but_no_encoder_is_refused(tmp_path: Path) -> Non
         SupportChat.load(tmp_path, DOCS)
 
 
+def test_a_release_of_an_unknown_mode_names_those_that_there_are(tmp_path: Path) -> None:
+    release(mode="guess").save(tmp_path)
+    with pytest.raises(InputError, match="modes quote, model, reader, found guess"):
+        SupportChat.load(tmp_path, DOCS)
+
+
 def test_a_release_of_another_base_is_refused(tmp_path: Path) -> None:
     other = Base(ref="scripted", source="code", file="scripted.py", sha256="0" * 64)
     release(base=other).save(tmp_path)
     with pytest.raises(Mismatch, match="recorded base"):
+        SupportChat.load(tmp_path, DOCS)
+
+
+def test_a_release_of_another_encoder_than_the_search_is_fitted_for_is_refused(
+    tmp_path: Path,
+) -> None:
+    other = Base(ref="BAAI/bge-m3", source="hub", file="model.safetensors", sha256="0" * 64)
+    release(mode="model", encoder=other).save(tmp_path)
+    with pytest.raises(
+        Mismatch, match=r"fitted for .*app\.knowledge\.fit demo:support BAAI/bge-m3"
+    ):
         SupportChat.load(tmp_path, DOCS)
 
 

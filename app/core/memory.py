@@ -45,3 +45,5 @@ class Memory(Strict, frozen=False):
     """The ticket of a hand-off that is under way."""
     offered: list[str] = Field(default_factory=list)
     """Replies that the page offers as buttons under the last answer."""
+    near: list[str] = Field(default_factory=list)
+    """Those of them that are titles of articles: who sends one wants the article."""

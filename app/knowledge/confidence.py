@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app.core.config import Strict, parse
 from app.core.files import read_json
+from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import Ranking
 
 FILE = Path(__file__).with_name("confidence.json")
@@ -29,11 +30,15 @@ class Weights(Strict):
 class Confidence(Strict):
     """Fitted weights and where they come from."""
 
+    encoder: str = ""
+    """Model reference of the encoder that it was fitted with."""
+    retrieval: RetrievalConfig = RetrievalConfig()
+    """How the search was set."""
     languages: dict[str, Weights]
     threshold: float
     """Below it the question is declined; chosen on dev, see `fitted`."""
     fitted: dict[str, object]
-    """Provenance: data and encoder by sha256, retrieval config, n, AUROC and errors on dev."""
+    """Provenance: data and encoder by sha256, n, AUROC and errors on dev."""
 
     def __call__(self, found: Mapping[str, float], language: str) -> float:
         """A number in 0..1 that rises with the chance that the question is answerable."""

@@ -1,9 +1,13 @@
-"""Fit what retrieval is set by: `python -m app.knowledge.fit [DATA]` (default demo:support).
+"""Fit what retrieval is set by: `python -m app.knowledge.fit [DATA] [ENCODER]`.
 
-Fits the ranker on DATA, StackFAQ and SQuAD 2.0, prints what it measures on documents left out of
-the fit, and writes ranker.json (fitted on all) and ranker_folds.json; then the confidence, on
-rankings of folds that never saw the question. Reads the train and dev questions of DATA only. Run
-it again whenever articles, questions or the encoder change.
+DATA is demo:support by default, ENCODER the one that is in use: a model reference of any sentence
+encoder (app.models.sentence_files), which from then on is what support is evaluated with, and
+served with once such a release is promoted. A multilingual one makes Chinese a matter of meaning.
+
+Chooses the weights of the search, fits the ranker on DATA, StackFAQ and SQuAD 2.0, prints what it
+measures on documents left out of the fit, and writes ranker.json (fitted on all) and
+ranker_folds.json; then the confidence, on rankings of folds that never saw the question. Reads the
+train and dev questions of DATA only. Run it again whenever articles or questions change.
 
 The threshold is the lowest that keeps the error of the answers given (their best passage is of a
 wrong article) within the brief, see app.core.abstain.for_error; where none does, that of the best
@@ -14,7 +18,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,13 +29,13 @@ from app.core.data import corpus, sha256_of
 from app.core.files import write_json, write_text
 from app.core.kinds import Corpus, Query
 from app.core.messages import Message
-from app.knowledge import lessons, ranker
+from app.knowledge import confidence, lessons, ranker
 from app.knowledge.confidence import FILE, features
 from app.knowledge.retrieve import UNFITTED, Knowledge
+from app.knowledge.settings import WORDS_DECIDE, RetrievalConfig
 from app.knowledge.shelf import Ranking
 from app.models.encoder import TextEncoder
 
-ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 GRID = {
     "bm25_weight": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
     "title_weight": (0.0, 0.8, 0.9, 1.0),
@@ -41,8 +44,9 @@ GRID = {
 GRID_ZH = {"bm25_weight_zh": (0.5, 0.7, 0.8, 0.9, 1.0)}
 WEIGHT, PUBLIC = 2.0, {"data:stackfaq": 5.0, "data:squad2_small": 1.0}
 """How much a question counts, so that no set loses: a hundred of the shop's beside thousands."""
-FEATURES = {"en": ("cosine", "share"), "zh": ("share",)}
-"""Chinese has few questions to fit on, and a cosine that says little."""
+LANGUAGES = ("en", "zh")
+BETTER = 0.02
+"""Of the mean reciprocal rank: a weight stays as it is where no other is better by more."""
 C = 0.5
 F1_TIE = 0.03
 """Well under the standard error of F1 on a hundred questions: less is no difference."""
@@ -85,52 +89,55 @@ class Point(NamedTuple):
     answered: int
 
 
-def main(data: str = "demo:support") -> None:
-    """Fit and write the ranker, then the confidence with its threshold; print the grid between."""
+def main(data: str = "demo:support", encoder_ref: str | None = None) -> None:
+    """Choose, fit and write; print what was tried."""
     from app.models.load import resolve, text_encoder
 
-    weights = resolve(ENCODER)
+    before = confidence.load()
+    weights = resolve(encoder_ref or before.encoder)
     found = corpus(data)
     seen = Corpus(found.docs, [query for query in found.queries if query.split != "test"])
     encoder = text_encoder(weights)
-    order(data, seen, encoder, weights.sha256)
-    knowledge = Knowledge.build(found.docs, encoder, fitted=UNFITTED)
-    for line in grid(knowledge, seen):
-        print(line)
+    knowledge = Knowledge.build(found.docs, encoder, before.retrieval, UNFITTED)
+    knowledge.config = chosen(knowledge, seen)
+    order(data, seen, encoder, weights.sha256, knowledge.config)
     drawn = samples(knowledge, seen)
-    fits = {language: fit(language, drawn) for language in FEATURES}
+    fits = {name: fit(name, drawn, _features(knowledge.config, name)) for name in LANGUAGES}
     held = held_out(drawn, fits)
     allowed = for_error(held.chances, ~held.right, brief.read().features["support"].max_error)
-    chosen, kept = choose(curve(held), allowed)
+    point, kept = choose(curve(held), allowed)
     record = {
         "by": "python -m app.knowledge.fit",
         "data": data,
         "data_sha256": sha256_of(data),
         "encoder_sha256": weights.sha256,
-        "retrieval": asdict(knowledge.config),
         "splits": "train and dev; every number on questions of topics left out of the fit",
-        "threshold": chosen._asdict() | {"error_within_brief": kept},
+        "threshold": point._asdict() | {"error_within_brief": kept},
         "languages": {language: _quality(language, drawn, fits[language]) for language in fits},
     }
     write_json(
         FILE,
         {
+            "encoder": weights.ref,
+            "retrieval": knowledge.config.model_dump(),
             "languages": {
                 language: {"bias": round(f.bias, 4), "features": f.weights}
                 for language, f in fits.items()
             },
-            "threshold": round(chosen.threshold, 3),
+            "threshold": round(point.threshold, 3),
             "fitted": record,
         },
     )
     print(f"wrote {FILE.name}: {record}")
 
 
-def order(data: str, seen: Corpus, encoder: TextEncoder, encoder_sha256: str) -> None:
+def order(
+    data: str, seen: Corpus, encoder: TextEncoder, encoder_sha256: str, config: RetrievalConfig
+) -> None:
     """Fit the ranker and write it, with what cross-fitting measured."""
-    rows = lessons.asked(data, seen, encoder, WEIGHT)
+    rows = lessons.asked(data, seen, encoder, WEIGHT, config)
     for name, weight in PUBLIC.items():
-        rows += lessons.asked(name, corpus(name), encoder, weight)
+        rows += lessons.asked(name, corpus(name), encoder, weight, config)
     folds, measured = lessons.cross_fitted(rows, encoder.name)
     for order_, found in measured.items():
         for name, numbers in found.items():
@@ -153,22 +160,31 @@ def _write_compact(path: Path, found: Any) -> None:
     write_text(path, json.dumps(found, ensure_ascii=False) + "\n")
 
 
-def grid(knowledge: Knowledge, seen: Corpus) -> list[str]:
-    """One line for each value of each weight, the others as they are. Of the first search."""
-    own, lines = knowledge.config, []
+def chosen(knowledge: Knowledge, seen: Corpus) -> RetrievalConfig:
+    """Of each weight in turn the best value for the first search, or the one in use; prints all."""
+    own = knowledge.config
     for language, names in (("en", GRID), ("zh", GRID_ZH)):
         for name, values in names.items():
-            for value in values:
-                change: dict[str, Any] = {name: value}
-                knowledge.config = replace(own, **change)
-                ranks = reciprocal_ranks(knowledge, seen, language)
-                mark = "  <- in use" if value == getattr(own, name) else ""
-                lines.append(
-                    f"{language} {name}={value}: recall@1 {np.mean(ranks == 1):.3f}, "
-                    f"mrr {ranks.mean():.3f}, n {len(ranks)}{mark}"
-                )
-    knowledge.config = own
-    return lines
+            tried = {v: _mrr(knowledge, own, {name: v}, seen, language) for v in values}
+            used = float(getattr(own, name))
+            best = max(tried, key=lambda value: tried[value])
+            kept = used if tried[best] - tried.get(used, 0.0) <= BETTER else best
+            own = own.model_copy(update={name: kept})
+            told = ", ".join(f"{value} {mrr:.3f}" for value, mrr in tried.items())
+            print(f"{language} {name}: mrr {told}; taken: {kept}")
+    return own
+
+
+def _mrr(
+    knowledge: Knowledge, own: RetrievalConfig, change: dict[str, Any], seen: Corpus, language: str
+) -> float:
+    knowledge.config = own.model_copy(update=change)
+    return float(reciprocal_ranks(knowledge, seen, language).mean())
+
+
+def _features(config: RetrievalConfig, language: str) -> tuple[str, ...]:
+    """What the confidence goes by: not by a cosine that says little of the language."""
+    return ("share",) if config.words(language) >= WORDS_DECIDE else ("cosine", "share")
 
 
 def reciprocal_ranks(knowledge: Knowledge, seen: Corpus, language: str) -> Any:
@@ -199,14 +215,13 @@ def samples(knowledge: Knowledge, seen: Corpus) -> list[Sample]:
     return drawn
 
 
-def fit(language: str, drawn: Sequence[Sample]) -> Fit:
-    """Answerable or not, by the features of that language; held out by topic."""
+def fit(language: str, drawn: Sequence[Sample], names: Sequence[str]) -> Fit:
+    """Answerable or not, by the features `names`; held out by topic."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    names = FEATURES[language]
     own = _of(language, drawn)
     x = np.array([[sample.found[name] for name in names] for sample in own])
     y = np.array([sample.answerable for sample in own])
@@ -295,4 +310,4 @@ if __name__ == "__main__":
 
     from app.core.errors import guarded
 
-    guarded(lambda: main(*sys.argv[1:2]))
+    guarded(lambda: main(*sys.argv[1:3]))

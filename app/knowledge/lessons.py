@@ -14,7 +14,8 @@ from app.knowledge import followup, parts, ranker
 from app.knowledge.learn import Lesson, learn
 from app.knowledge.passages import MemoryIndex
 from app.knowledge.ranker import FOLDS, Ranker
-from app.knowledge.retrieve import UNFITTED, Knowledge, RetrievalConfig, reordered
+from app.knowledge.retrieve import UNFITTED, Knowledge, reordered
+from app.knowledge.settings import RetrievalConfig
 from app.knowledge.vectors import encode_cached
 from app.models.encoder import Array, TextEncoder
 
@@ -50,7 +51,9 @@ class Remembering:
         return self._encoder.encode(texts)
 
 
-def asked(data: str, found: Corpus, encoder: TextEncoder, weight: float) -> list[Asked]:
+def asked(
+    data: str, found: Corpus, encoder: TextEncoder, weight: float, config: RetrievalConfig
+) -> list[Asked]:
     """The answerable questions of `found`, each with the candidates of the first search."""
     queries = [query for query in found.queries if query.gold]
     wholes = [followup.whole(query.text, _history(query)) for query in queries]
@@ -58,7 +61,7 @@ def asked(data: str, found: Corpus, encoder: TextEncoder, weight: float) -> list
     texts = [normalise(t) for w, own in zip(wholes, asks, strict=True) for t in (w, *own)]
     remembering = Remembering(encoder, texts)
     index = MemoryIndex(remembering).changed(found.docs)
-    plain = Knowledge(index, RetrievalConfig(), UNFITTED, remembering)
+    plain = Knowledge(index, config, UNFITTED, remembering)
     originals = {str(d["id"]): str(d.get("same_as") or d["id"]) for d in found.docs}
     clusters = {gold: ranker.cluster(query) for query in queries for gold in query.gold}
     return [

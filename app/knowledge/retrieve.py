@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,27 +22,13 @@ from app.knowledge.confidence import Confidence, features
 from app.knowledge.parts import parts
 from app.knowledge.passages import Audience, Doc, MemoryIndex, PassageIndex, fingerprint
 from app.knowledge.ranker import Ranker
+from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import Candidates, Ranking, Scores
 from app.models.encoder import Array, TextEncoder
 
 Mode = Literal["bm25", "dense", "hybrid"]
 _WORD = re.compile(r"[^\W_]")
-
-
-@dataclass(frozen=True)
-class RetrievalConfig:
-    """Weights of the fusion, chosen on the demo's train and dev questions, never on test."""
-
-    bm25_weight: float = 0.3
-    """English: share of BM25 in the fused score; the rest is the cosine."""
-    bm25_weight_zh: float = 0.9
-    """Chinese: MiniLM was trained on English and knows few Han characters."""
-    title_weight: float = 0.9
-    """A title's score counts this much beside a passage's; the larger of the two is taken."""
-    part_weight: float = 0.6
-    """Questions in several parts: share of the part; the rest is the whole question."""
-    candidates: int = 30
-    """Passages that are put in order by the ranker: so many of BM25, as many by both scores."""
+_LONGEST_TITLE = 200
 
 
 class Fitted(NamedTuple):
@@ -85,17 +70,19 @@ class Knowledge:
         cls,
         docs: Iterable[Doc],
         encoder: TextEncoder,
-        config: RetrievalConfig = RetrievalConfig(),
+        config: RetrievalConfig | None = None,
         fitted: Fitted | None = None,
     ) -> Knowledge:
         """Index docs, see app.knowledge.passages.Doc; vectors come from the cache.
 
+        config: None is the one that `fitted` was made with, which by default is what is shipped.
         Raises InputError where there is no text that anybody may see.
         """
         index = MemoryIndex(encoder).changed(docs)
         if not index.candidates((), "en", "agents").passages:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
-        return cls(index, config, fitted or shipped(), encoder)
+        known = fitted or shipped()
+        return cls(index, config or known.confidence.retrieval, known, encoder)
 
     def over(self, docs: Iterable[Doc]) -> Knowledge:
         """The same over other articles; only those that differ are indexed anew."""
@@ -126,9 +113,26 @@ class Knowledge:
         """
         if not _WORD.search(question):
             return []
-        ranked = self.rank(question, history, mode, audience)
-        best = np.argsort(-ranked.fused, kind="stable")[:k]
-        return [ranked.passage(row) for row in best]
+        return self.best(self.rank(question, history, mode, audience), question, k)
+
+    @staticmethod
+    def best(ranking: Ranking, question: str, k: int) -> list[Passage]:
+        """At most `k` passages of `ranking`, as `search` gives them."""
+        if not _WORD.search(question):
+            return []
+        by = np.argsort(-ranking.fused, kind="stable")[:k]
+        return [ranking.passage(row) for row in by if np.isfinite(ranking.fused[row])]
+
+    def titled(self, text: str) -> str | None:
+        """The public article whose title `text` is, whatever case and space; None: it is none."""
+        wanted = _plain(text)
+        if not wanted or len(wanted) > _LONGEST_TITLE:
+            return None
+        for language in ("en", "zh"):
+            for passage in self._index.candidates([text], language).passages:
+                if _plain(passage.title) == wanted:
+                    return passage.article
+        return None
 
     def article(self, id_: str) -> list[Passage]:
         """The passages of a public article, in order; empty where there is none of this id."""
@@ -152,8 +156,14 @@ class Knowledge:
         if not passages:
             return 0.0
         ranking = self.rank(question, history, audience=audience)
-        found = features(ranking, ranking.shelf.rows[passages[0].id])
-        return self.fitted.confidence(found, detect(question))
+        return self.sureness(ranking, question, ranking.shelf.rows[passages[0].id])
+
+    def sureness(self, ranking: Ranking, question: str, row: int | None = None) -> float:
+        """`confidence` that the passage in `row` (default: the best) of `ranking` answers."""
+        if not len(ranking.fused):
+            return 0.0
+        best = int(ranking.fused.argmax()) if row is None else row
+        return self.fitted.confidence(features(ranking, best), detect(question))
 
     @property
     def threshold(self) -> float:
@@ -219,11 +229,14 @@ class Knowledge:
 
     def _fuse(self, scores: Scores, language: str, mode: Mode) -> Array:
         """(n,) float32: both halves of the first search."""
-        chinese = language == "zh"
-        share = self.config.bm25_weight_zh if chinese else self.config.bm25_weight
+        share = self.config.words(language)
         weight = np.float32({"bm25": 1.0, "dense": 0.0, "hybrid": share}[mode])
         fused: Array = weight * scores.bm25 + (1 - weight) * scores.dense
         return fused
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def reordered(scores: Array, rows: NDArray[np.intp], order: Array) -> Array:

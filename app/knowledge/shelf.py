@@ -102,6 +102,13 @@ class Ranking(NamedTuple):
         best: Array = np.maximum.reduce(self.parts)
         return best
 
+    def only(self, article: str) -> Ranking:
+        """The same with every other article out of the question: -inf."""
+        own = self.shelf.articles == article
+        return self._replace(
+            parts=tuple(np.where(own, part, np.float32(-np.inf)) for part in self.parts)
+        )
+
     def passage(self, row: int) -> Passage:
         """The passage in `row`, with its score."""
         return self.shelf.passages[row].model_copy(update={"score": float(self.fused[row])})

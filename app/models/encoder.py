@@ -1,6 +1,6 @@
 """The seam for retrieval and similarity: `encode(texts) -> (n, d) float32`, rows of length 1.
 
-Imports no torch until MiniLM is made.
+Imports no torch until a SentenceEncoder is made.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.fingerprints import tokens
+from app.models.sentence_files import LONGEST, layout
 
 Array = NDArray[np.float32]
 
@@ -36,29 +37,30 @@ class TextEncoder(Protocol):
         ...
 
 
-class MiniLM:
-    """sentence-transformers' all-MiniLM-L6-v2: mean over the tokens, scaled to length 1.
+class SentenceEncoder:
+    """A BERT-shaped encoder of sentences, pooled as its own files say, scaled to length 1.
 
-    Reads at most 256 tokens (Reimers & Gurevych 2019; the cut is that of the model's own config).
-    Any BERT-shaped encoder folder works. Safe to call from several threads.
+    all-MiniLM-L6-v2 is the mean over at most 256 tokens (Reimers & Gurevych 2019); see
+    app.models.sentence_files for others. Safe to call from several threads. Raises InputError for
+    an encoder that needs more than a body and a pooling.
     """
 
-    MAX_TOKENS = 256
-
     def __init__(self, folder: Path, dtype: str = "float32", name: str = "") -> None:
-        from app.models.loading import encoder_body, tokenizer
+        from app.models.loading import encoder_body, positions, tokenizer
 
         self.name, self.dtype = name or folder.name, dtype
+        self.layout = layout(folder)
         self._tokenizer = tokenizer(folder)
         self._body = encoder_body(folder, dtype).eval()
         self.dim: int = self._body.config.hidden_size
+        self._longest = min(self.layout.max_tokens, positions(self._body) or LONGEST)
 
     def encode(self, texts: Sequence[str], batch_size: int = 32) -> Array:
         """(n, dim) float32; texts of about the same length share a batch."""
         from app.models.batching import length_sorted
 
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for rows, inputs in length_sorted(self._tokenizer, texts, self.MAX_TOKENS, batch_size):
+        for rows, inputs in length_sorted(self._tokenizer, texts, self._longest, batch_size):
             out[rows] = self._embed(inputs)
         return out
 
@@ -66,14 +68,14 @@ class MiniLM:
         import torch
         from torch.nn.functional import normalize
 
-        from app.models.pooling import mean
+        from app.models import pooling
 
         with torch.inference_mode():
             device = self._body.device
             inputs = {key: value.to(device) for key, value in inputs.items()}
             states = self._body(**inputs).last_hidden_state
-            pooled = normalize(mean(states, inputs["attention_mask"]), dim=-1)
-            vectors: Array = pooled.cpu().numpy()
+            pooled = getattr(pooling, self.layout.pooling)(states, inputs["attention_mask"])
+            vectors: Array = normalize(pooled, dim=-1).cpu().numpy()
             return vectors
 
 

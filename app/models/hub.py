@@ -20,7 +20,8 @@ from app.models.weights import shipped_file
 CONNECT_S = 3.0
 ANSWER_S = 10.0
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-_UNWANTED = ["*/*"]  # onnx/, openvino/, original/: other formats of the same weights
+_UNWANTED = ["[!1]*/*"]
+"""onnx/, openvino/, original/ hold the same weights in other formats; 1_Pooling/ is wanted."""
 
 
 class Absent(Exception):

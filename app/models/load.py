@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.core.release import Base, Engine
 from app.models.base import ChatModel
-from app.models.encoder import HashEncoder, MiniLM, TextEncoder
+from app.models.encoder import HashEncoder, SentenceEncoder, TextEncoder
 from app.models.openai_chat import OpenAIChat, Remote
 from app.models.references import parse, resolve
 from app.models.scripted import ScriptedChat
@@ -51,7 +51,7 @@ def text_encoder(weights: Weights, engines: Sequence[Engine] = ()) -> TextEncode
         return HashEncoder()
     from app.models.dtype import choose
 
-    return MiniLM(weights.folder, choose(engines, "encode"), weights.ref)
+    return SentenceEncoder(weights.folder, choose(engines, "encode"), weights.ref)
 
 
 __all__ = ["Remote", "chat_model", "chat_of", "described", "resolve", "text_encoder"]

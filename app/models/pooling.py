@@ -11,6 +11,12 @@ def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (states.float() * weight).sum(1) / weight.sum(1).clamp(min=1.0)
 
 
+def first(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(B, D) float32: the state of the first token, [CLS], where the padding is on the right."""
+    del mask
+    return states[:, 0].float()
+
+
 def last(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """(B, D) float32: the state of the last token of the mask, whichever side the padding is on."""
     places = torch.arange(mask.shape[1], device=mask.device)

@@ -9,6 +9,7 @@ from app.core.language import detect
 from app.core.memory import Memory
 from app.core.messages import Passage
 from app.core.prompt import defuse
+from app.support.finding import Near
 
 Finish = Literal["stop", "length", "cancelled", "declined"]
 
@@ -37,7 +38,7 @@ class Answer(NamedTuple):
     notes: list[str]
     """What was done to the answer, such as `replaced: 45 is not in the articles`."""
     system: str
-    """quote or model; person where an agent has the conversation."""
+    """quote, model or reader; person where an agent has the conversation."""
     release: str
     said: int = 0
     """Sentences that a model said; none where articles are quoted or the question is declined."""
@@ -47,6 +48,8 @@ class Answer(NamedTuple):
     """What the turn was taken for: a flow's name, question, small_talk; None outside one."""
     handoff: str | None = None
     """Id of the ticket by which this turn handed the conversation to a person."""
+    near: Sequence[Near] = ()
+    """Other articles that could be meant; sending the title of one asks it."""
     quick: Sequence[str] = ()
     """Replies that the page offers as buttons."""
     memory: Memory | None = None
@@ -77,6 +80,7 @@ class Ending(NamedTuple):
     notes: list[str]
     said: int = 0
     kept: int = 0
+    near: Sequence[Near] = ()
 
 
 def cite(passages: Iterable[Passage]) -> list[Citation]:

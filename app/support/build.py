@@ -7,20 +7,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.core import prompt, release
-from app.core.errors import InputError
+from app.core.errors import InputError, Mismatch
 from app.core.release import Base, Engine, Release
+from app.knowledge import confidence
 from app.knowledge.retrieve import Knowledge
 from app.models import adapters
 from app.models.base import GREEDY, Options
 from app.models.encoder import TextEncoder
 from app.models.load import Remote, chat_model, chat_of, resolve, text_encoder
+from app.models.weights import Weights
 from app.support.chat import SupportChat
 
-ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 CHAT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SCRIPTED = "scripted"
+SYSTEMS = ("quote", "base", "lora", "reader")
 
 Docs = Sequence[Mapping[str, Any]]
+
+
+def default_encoder() -> str:
+    """Reference of the encoder that the search is fitted for."""
+    return confidence.load().encoder
 
 
 def load(
@@ -43,17 +50,27 @@ def load(
         )
         return chat
     served = release.read(folder)
-    release.check(served, folder, prompt.template(served.prompt_version).id)
+    makers = {"quote": _that_quotes, "model": _with_model, "reader": _with_reader}
+    if served.mode not in makers:
+        raise InputError(
+            f"{folder}/release.json: support has modes {', '.join(makers)}, found {served.mode}"
+        )
+    release.check(served, folder, _prompt_of(served))
     encoder = _encoder_of(served, folder)
+    _check_fitted(encoder, folder)
     weights = resolve(encoder.ref, sha256=encoder.sha256)
     knowledge = Knowledge.build(docs, text_encoder(weights))
-    if served.mode == "quote":
-        return _served(served, knowledge, {"encoder": weights.record()}, options)
-    return _with_model(served, folder, knowledge, {"encoder": weights.record()}, options)
+    told = {
+        "threshold": served.calibration.thresholds.get("answer"),
+        "release_id": served.id,
+        "options": options,
+        "weights": {"encoder": weights.record()},
+    }
+    return makers[served.mode](served, folder, knowledge, told)
 
 
 def of_system(
-    system: Literal["quote", "base", "lora"],
+    system: Literal["quote", "base", "lora", "reader"],
     docs: Docs,
     *,
     adapter: Path | None = None,
@@ -61,40 +78,42 @@ def of_system(
     encoder: TextEncoder | None = None,
     prompt_version: str = prompt.DEFAULT,
     threshold: float | None = None,
+    span_threshold: float = 0.0,
     options: Options = GREEDY,
 ) -> SupportChat:
-    """quote (no model), base (`model`, default CHAT) or lora (`adapter` on its own base).
+    """quote (no model), base (`model`, default CHAT), lora or reader (`adapter` on its own base).
 
     A model `openai:URL#name` is a server, which is not contacted before the first question.
 
     With model `scripted` nothing needs weights, and the model itself declines (threshold 0). An
-    adapter brings its prompt version. threshold None is the one fitted on dev.
+    adapter brings its prompt version. threshold None is the one fitted on dev; span_threshold is
+    the reader's own, `answer` of its run's calibration.
     """
-    if system not in ("quote", "base", "lora"):
-        raise InputError(f"no support system {system!r}: there is quote, base, lora")
-    if (system == "lora") != (adapter is not None):
-        raise InputError("system `lora` and an adapter (--adapter DIR) go together")
+    if system not in SYSTEMS:
+        raise InputError(f"no support system {system!r}: there is {', '.join(SYSTEMS)}")
+    if (system in ("lora", "reader")) != (adapter is not None):
+        raise InputError("systems `lora` and `reader` go with an adapter (--adapter DIR)")
     weights: dict[str, Base | Remote] = {}
     if encoder is None:
-        found = resolve(SCRIPTED if model == SCRIPTED else ENCODER)
+        found = resolve(SCRIPTED if model == SCRIPTED else default_encoder())
         encoder, weights["encoder"] = text_encoder(found), found.record()
     knowledge = Knowledge.build(docs, encoder)
+    told: dict[str, Any] = {"threshold": threshold, "options": options, "weights": weights}
     if system == "quote":
-        return SupportChat(knowledge, threshold=threshold, options=options, weights=weights)
-    if adapter is not None:
-        card = adapters.read_card(adapter)
-        base = resolve(model or card.base.ref, sha256=card.base.sha256)
-        adapters.check(card, base)
-        prompt_version = card.prompt_version
-        speaker, weights["model"] = chat_model(base, adapter), base.record()
-    else:
+        return SupportChat(knowledge, **told)
+    if adapter is None:
         speaker, weights["model"] = chat_of(model or CHAT)
-    if model == SCRIPTED and threshold is None:
-        threshold = 0.0
-    return SupportChat(
-        knowledge, "model", speaker,
-        prompt_version=prompt_version, threshold=threshold, options=options, weights=weights,
-    )  # fmt: skip
+        if model == SCRIPTED and threshold is None:
+            told["threshold"] = 0.0
+        return SupportChat(knowledge, "model", speaker, prompt_version=prompt_version, **told)
+    card = adapters.read_card(adapter)
+    base = resolve(model or card.base.ref, sha256=card.base.sha256)
+    weights["model"] = base.record()
+    if system == "reader":
+        return _reading(knowledge, base, adapter, span_threshold, told)
+    adapters.check(card, base)
+    speaker = chat_model(base, adapter)
+    return SupportChat(knowledge, "model", speaker, prompt_version=card.prompt_version, **told)
 
 
 def _encoder_of(served: Release, folder: Path) -> Base:
@@ -107,38 +126,62 @@ def _encoder_of(served: Release, folder: Path) -> Base:
     return encoder
 
 
-def _with_model(
-    served: Release,
-    folder: Path,
-    knowledge: Knowledge,
-    weights: dict[str, Base],
-    options: Options,
-) -> SupportChat:
-    if served.mode != "model":
-        raise InputError(
-            f"{folder}/release.json: support has modes quote and model in this version, found "
-            f"{served.mode}"
+def _check_fitted(encoder: Base, folder: Path) -> None:
+    """Raise Mismatch where the search was fitted for another encoder than the released one."""
+    fitted = default_encoder()
+    if encoder.ref not in (fitted, SCRIPTED):
+        raise Mismatch(
+            f"{folder}/release.json was evaluated with the encoder {encoder.ref}, the search here "
+            f"is fitted for {fitted}: evaluate and promote again, or fit for the released one "
+            f"(python -m app.knowledge.fit demo:support {encoder.ref})"
         )
+
+
+def _prompt_of(served: Release) -> str:
+    """The version that this code has of the prompt, or of a reader's layout."""
+    if served.mode != "reader":
+        return prompt.template(served.prompt_version).id
+    from app.models.reader import PROMPT_VERSION
+
+    return PROMPT_VERSION
+
+
+def _with_model(
+    served: Release, folder: Path, knowledge: Knowledge, told: dict[str, Any]
+) -> SupportChat:
+    """A model that phrases, with the release's adapter where it has one."""
     base = resolve(served.base.ref, sha256=served.base.sha256)
     adapter = folder if served.adapter_sha256 else None
     if adapter:
         adapters.check(adapters.read_card(adapter), base, served.prompt_version)
+    told["weights"]["model"] = base.record()
     engines: list[Engine] = served.engines
     return SupportChat(
         knowledge, "model", chat_model(base, adapter, engines),
-        prompt_version=served.prompt_version, threshold=_threshold(served),
-        release_id=served.id, options=options, weights={**weights, "model": base.record()},
+        prompt_version=served.prompt_version, **told,
     )  # fmt: skip
 
 
-def _served(
-    served: Release, knowledge: Knowledge, weights: dict[str, Base], options: Options
+def _with_reader(
+    served: Release, folder: Path, knowledge: Knowledge, told: dict[str, Any]
 ) -> SupportChat:
-    return SupportChat(
-        knowledge, prompt_version=served.prompt_version, threshold=_threshold(served),
-        release_id=served.id, options=options, weights=weights,
-    )  # fmt: skip
+    base = resolve(served.base.ref, sha256=served.base.sha256)
+    told["weights"]["model"] = base.record()
+    span = served.calibration.thresholds.get("span", 0.0)
+    return _reading(knowledge, base, folder, span, told)
 
 
-def _threshold(served: Release) -> float | None:
-    return served.calibration.thresholds.get("answer")
+def _that_quotes(
+    served: Release, folder: Path, knowledge: Knowledge, told: dict[str, Any]
+) -> SupportChat:
+    del folder
+    return SupportChat(knowledge, prompt_version=served.prompt_version, **told)
+
+
+def _reading(
+    knowledge: Knowledge, base: Weights, adapter: Path, threshold: float, told: dict[str, Any]
+) -> SupportChat:
+    from app.models.reader import PROMPT_VERSION, load_reader
+
+    reader = load_reader(base, adapter, threshold=threshold)
+    return SupportChat(knowledge, "reader", reader=reader, prompt_version=PROMPT_VERSION, **told)

@@ -1,7 +1,7 @@
 """One turn of the support chat: question in, cited answer out, or an honest no.
 
     guard -> language -> running flow, or one that is asked for -> hand-off
-                     `-> small talk? -> search -> sure enough? -> quote, or let the model phrase
+                     `-> small talk? -> search -> sure enough? -> quote, read or let a model phrase
 
 Flows and hand-off need a session (app.support.session); without one, only the articles answer.
 
@@ -18,40 +18,43 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from app.core import brief
 from app.core.errors import InputError
 from app.core.language import detect
-from app.core.messages import Message, Passage
+from app.core.messages import Message
 from app.core.prompt import DEFAULT, defuse, support_messages, template
 from app.core.release import Base
-from app.knowledge import followup
 from app.knowledge.retrieve import Knowledge
 from app.models.base import GREEDY, ChatModel, Options
 from app.models.openai_chat import Remote
-from app.support import guard, modelled, phrases
+from app.support import guard, modelled, phrases, reading
 from app.support.answer import Answer, Citation, Ending, TurnPart, cite
+from app.support.finding import Found, find
 from app.support.quote import quote, render
 from app.support.session import Session, converse
 
 if TYPE_CHECKING:
     from app.models.encoder import TextEncoder
+    from app.models.reader import Reader
     from app.support.curated import Curated
 
 __all__ = ["Answer", "Citation", "SupportChat", "TurnPart"]
 
 SHOWN = 3
-"""Passages that the model is given."""
+"""Passages that the model, or the reader, is given."""
 _Way = Generator[str, None, Ending]
 
 
 class SupportChat:
-    """Answers from articles, by quoting or by a model. Safe to use from several threads."""
+    """Answers from articles: quoted, read or phrased by a model. Safe for several threads."""
 
     def __init__(
         self,
         knowledge: Knowledge,
-        system: Literal["quote", "model"] = "quote",
+        system: Literal["quote", "model", "reader"] = "quote",
         model: ChatModel | None = None,
         *,
+        reader: Reader | None = None,
         prompt_version: str = DEFAULT,
         threshold: float | None = None,
         release_id: str = "unreleased",
@@ -60,10 +63,14 @@ class SupportChat:
     ) -> None:
         if system == "model" and model is None:
             raise InputError("system `model` needs a chat model; expected model=..., found none")
-        self.knowledge, self.system, self.model = knowledge, system, model
-        self.prompt_version = template(prompt_version).id
+        if system == "reader" and reader is None:
+            raise InputError("system `reader` needs a reader; expected reader=..., found none")
+        self.knowledge, self.system, self.model, self.reader = knowledge, system, model, reader
+        self.prompt_version = prompt_version if system == "reader" else template(prompt_version).id
         self.threshold = knowledge.threshold if threshold is None else threshold
         """Questions of less confidence are declined; None takes the one fitted on dev."""
+        self.certain = 1 - brief.read().features["support"].max_error
+        """With less confidence, other articles are offered beside the answer."""
         self.release_id, self.options = release_id, options
         self.curated: Curated | None = None
         """Answers that agents wrote; they come before everything else."""
@@ -89,7 +96,7 @@ class SupportChat:
     @classmethod
     def of_system(
         cls,
-        system: Literal["quote", "base", "lora"],
+        system: Literal["quote", "base", "lora", "reader"],
         docs: Sequence[Mapping[str, Any]],
         *,
         adapter: Path | None = None,
@@ -97,6 +104,7 @@ class SupportChat:
         encoder: TextEncoder | None = None,
         prompt_version: str = DEFAULT,
         threshold: float | None = None,
+        span_threshold: float = 0.0,
         options: Options = GREEDY,
     ) -> SupportChat:
         """A named system over `docs`, for evaluation; see app.support.build.of_system."""
@@ -104,7 +112,8 @@ class SupportChat:
 
         return build.of_system(
             system, docs, adapter=adapter, model=model, encoder=encoder,
-            prompt_version=prompt_version, threshold=threshold, options=options,
+            prompt_version=prompt_version, threshold=threshold, span_threshold=span_threshold,
+            options=options,
         )  # fmt: skip
 
     def over(self, docs: Sequence[Mapping[str, Any]]) -> SupportChat:
@@ -157,62 +166,81 @@ class SupportChat:
         said = phrases.small_talk(asked)
         if said:
             return self._told(_say(said), 1.0, asked)
-        passages = self.knowledge.search(asked, history=turns, k=SHOWN)
-        sure = self.knowledge.confidence(asked, passages, history=turns)
-        if not passages or sure < self.threshold:
-            return self._told(self._decline(asked, passages, sure), sure, asked)
-        return self._told(self._way(asked, turns, passages, sure, cancel), sure, asked)
+        found = find(self.knowledge, asked, turns, SHOWN)
+        if not found.passages or found.sure < self.threshold:
+            return self._told(self._decline(asked, found), found.sure, asked)
+        near = found if found.sure < self.certain else None
+        return self._told(self._way(asked, turns, found, cancel), found.sure, asked, near)
 
     def _way(
         self,
         asked: str,
         turns: Sequence[Message],
-        passages: Sequence[Passage],
-        sure: float,
+        found: Found,
         cancel: threading.Event | None,
     ) -> _Way:
-        """Quoting, or the model where it may speak; its decline is ours."""
-        if self.model is None or self.system == "quote":
-            return (yield from self._quote(asked, turns, cancel))
+        """Quoting, or reader or model where they may speak; their decline is ours."""
+        if self.system == "quote":
+            return (yield from self._quote(found, cancel))
         if detect(asked) == "zh":
-            ending = yield from self._quote(asked, turns, cancel)
+            ending = yield from self._quote(found, cancel)
             return ending._replace(notes=["quoted: the model is not cleared for Chinese"])
+        if self.system == "reader":
+            return (yield from self._read(asked, found))
+        assert self.model is not None
         # A question that stands alone is asked alone, as the model was trained.
-        before = turns if followup.whole(asked, turns) != asked else ()
-        messages = support_messages(asked, passages, history=before, version=self.prompt_version)
+        before = turns if found.question != asked else ()
+        messages = support_messages(
+            asked, found.passages, history=before, version=self.prompt_version
+        )
         try:
             return (
                 yield from modelled.speak(
-                    self.model, messages, passages, asked, self.options, cancel
+                    self.model, messages, found.passages, asked, self.options, cancel
                 )
             )
         except modelled.Declined:
-            ending = yield from self._decline(asked, passages, sure)
+            ending = yield from self._decline(asked, found)
             return ending._replace(notes=["the model found no answer in the articles"])
         except modelled.Silent as silent:
             if not self.quotes_for_model:
                 raise silent.failed from None
-            ending = yield from self._quote(asked, turns, cancel)
+            ending = yield from self._quote(found, cancel)
             return ending._replace(notes=["quoted: the model failed"])
 
-    def _quote(self, asked: str, turns: Sequence[Message], cancel: threading.Event | None) -> _Way:
+    def _quote(self, found: Found, cancel: threading.Event | None) -> _Way:
         """The best articles' own words, a paragraph at a time."""
-        quoted = quote(self.knowledge.rank(asked, turns), followup.whole(asked, turns))
+        quoted = quote(found.ranking, found.question)
         for number, piece in enumerate(render(quoted)):
             if cancel is not None and cancel.is_set():
                 return Ending("cancelled", cite(q.passage for q in quoted[:number]), [])
             yield defuse(piece)
         return Ending("stop", cite(q.passage for q in quoted), [])
 
-    def _decline(self, asked: str, passages: Sequence[Passage], sure: float) -> _Way:
-        """An honest no; near misses name the closest articles."""
-        near = passages if sure >= self.threshold / 2 else ()
-        titles = list(dict.fromkeys(p.title for p in near if p.title))[:2]
-        yield defuse(phrases.decline(detect(asked), titles))
-        return Ending("declined", [], [])
+    def _read(self, asked: str, found: Found) -> _Way:
+        """The sentences that hold what the reader finds, or its decline."""
+        assert self.reader is not None
+        read = reading.read(
+            self.reader, found.passages, found.question, alone=found.question == asked
+        )
+        if not read:
+            ending = yield from self._decline(asked, found)
+            return ending._replace(notes=["the reader found no answer in the articles"])
+        for piece in render(read):
+            yield defuse(piece)
+        return Ending("stop", cite(q.passage for q in read), [])
 
-    def _told(self, way: _Way, sure: float, asked: str) -> Iterator[TurnPart]:
-        """The pieces of `way` as parts, then the whole answer."""
+    def _decline(self, asked: str, found: Found) -> _Way:
+        """An honest no; near misses name the closest articles."""
+        close = found.passages and found.sure >= self.threshold / 2
+        near = found.near() if close else []
+        yield defuse(phrases.decline(detect(asked), [n.title for n in near]))
+        return Ending("declined", [], [], near=near)
+
+    def _told(
+        self, way: _Way, sure: float, asked: str, found: Found | None = None
+    ) -> Iterator[TurnPart]:
+        """The pieces of `way` as parts, then the whole answer; `found` has others to choose."""
         said = ""
         with closing(way):
             while True:
@@ -223,6 +251,8 @@ class SupportChat:
                     break
                 said += piece
                 yield TurnPart(piece)
+        if found is not None and ending.finish == "stop":
+            ending = ending._replace(near=found.near({c.id for c in ending.citations}))
         yield TurnPart("", True, self._answer(said, sure, detect(asked), ending))
 
     def _answer(self, said: str, sure: float, language: str, ending: Ending) -> Answer:
@@ -238,6 +268,7 @@ class SupportChat:
             release=self.release_id,
             said=ending.said,
             kept=ending.kept,
+            near=ending.near,
         )
 
     def _cite(self, article: str) -> list[Citation]:

@@ -96,7 +96,7 @@ class _Turn:
         if step.said is None:
             answer = yield from self._from_articles(articles)
             if answer.finish == "cancelled":
-                self.memory.offered = []
+                self.memory.offered, self.memory.near = [], []
                 yield TurnPart("", True, answer._replace(intent=step.intent, memory=self.memory))
                 return
             self._count(answer)
@@ -116,6 +116,7 @@ class _Turn:
             yield TurnPart(said)
             answer = answer._replace(text=answer.text + said)
         self.memory.offered = replies or quick
+        self.memory.near = [n.title for n in answer.near if n.title in self.memory.offered]
         yield TurnPart("", True, answer._replace(
             intent=step.intent, handoff=ticket, quick=self.memory.offered, memory=self.memory,
         ))  # fmt: skip
@@ -174,14 +175,16 @@ class _Turn:
         return sentence, ticket
 
     def _quick(self, answer: Answer) -> list[str]:
-        """Under an answer from a flow's own article, the way into the flow."""
+        """The way into the flow whose own article answered, and articles that could be meant."""
+        titles = [near.title for near in answer.near]
         if answer.declined:
-            return [words.of(words.HUMAN, self.language)]
+            return [*titles, words.of(words.HUMAN, self.language)]
         cited = {citation.id for citation in answer.citations}
         helpers = self.session.helpers
         tools = Tools(helpers.commerce, helpers.shop)
-        return [
+        flows = [
             words.of(flow.offer, self.language)
             for flow in registry().values()
             if flow.offer and cited & set(flow.article or ()) and flow.available(tools)
         ]
+        return [*flows, *titles]

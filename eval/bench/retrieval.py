@@ -58,20 +58,20 @@ class Work(NamedTuple):
 
 def build(request: Request) -> Contest:
     """Read the data; load the three models, all from the folder that the product serves from."""
-    from app.models.encoder import MiniLM
+    from app.models.encoder import SentenceEncoder
     from app.models.load import resolve, text_encoder
     from app.models.loading import quiet
-    from app.support.build import ENCODER
+    from app.support.build import default_encoder
     from eval.bench import retrieval_peers as peers
 
     ref = request.data or _default()
     work = read(ref, request.limit)
     served = engines.released("support")
     base = served.encoder if served else None
-    weights = resolve(base.ref, sha256=base.sha256) if base else resolve(ENCODER)
+    weights = resolve(base.ref, sha256=base.sha256) if base else resolve(default_encoder())
     with quiet():
         encoder, default = text_encoder(weights), peers.Default(weights.folder)
-        assert isinstance(encoder, MiniLM)
+        assert isinstance(encoder, SentenceEncoder)
         batch = int(inspect.signature(encoder.encode).parameters["batch_size"].default)
         tuned = peers.Tuned(weights.folder, encoder.dtype, batch)
     does = f"Knowledge.build and search: {encoder.dtype}, batch {batch}, by length; bm25s"

@@ -22,7 +22,7 @@ from app.core.redact import redact
 from app.models.base import Options
 from app.serving.features import Loaders, loaders
 from app.serving.loading import Loaded
-from eval import engines, prompts, runs
+from eval import chats
 from eval.customer import Customer
 from eval.metrics import as_expected, pass_k
 from eval.metrics.as_expected import SEEDS
@@ -139,30 +139,16 @@ def _served(
     load = loaders(settings)
     if request.system is None and request.adapter is None:
         return request.model or "released", load, {}
-    name: Any = request.system or "lora"
-
-    def chat() -> Loaded:
-        from app.support.chat import SupportChat
-
-        options = Options(settings.max_new_tokens, deadline_s=settings.deadline_s)
-        made = SupportChat.of_system(
-            name, references.corpus(ARTICLES).docs,
-            adapter=request.adapter, model=request.model, options=options,
-        )  # fmt: skip
-        return Loaded(made, made.release_id)
-
-    adapter = {"adapter": runs.adapter(request.adapter)} if request.adapter else {}
-    return name, load | {"support": (chat, None)}, adapter
+    options = Options(settings.max_new_tokens, deadline_s=settings.deadline_s)
+    docs = references.corpus(ARTICLES).docs
+    made, name, adapter = chats.named(request, docs, options)
+    return name, load | {"support": (lambda: Loaded(made, made.release_id), None)}, adapter
 
 
 def _identity(chat: SupportChat) -> dict[str, Any]:
-    roles = {role: engines.record(base) for role, base in chat.weights.items()}
-    roles.setdefault("model", roles["encoder"])  # a system that quotes rests on the encoder alone
-    prompt = {"prompt": prompts.identity(chat.prompt_version)} if chat.system == "model" else {}
-    options = {"mode": chat.system, "max_new_tokens": chat.options.max_new_tokens, **_shop()}
-    settings = {"thresholds": {"answer": chat.threshold}}
-    made = {**roles, **prompt, "settings": settings, "options": options}
-    return made | {"release": chat.release_id}
+    made = chats.identity(chat)
+    options = {**made["options"], **_shop()}
+    return made | {"options": options, "release": chat.release_id}
 
 
 def _shop() -> dict[str, Any]:
@@ -198,7 +184,7 @@ TASK = Task(
     summary="does the chat serve whole conversations, and keep the shop's books straight?",
     data="demo:scenarios",
     metrics=(pass_k.metric(1), pass_k.metric(SEEDS), as_expected.METRIC),
-    systems=("quote", "base", "lora"),
+    systems=chats.SYSTEMS,
     packages=(
         "app/support", "app/knowledge", "app/serving", "app/store", "app/services.py",
         "eval/scenario.py", "eval/customer.py", "eval/simulate.py", "eval/books.py",

@@ -3,8 +3,9 @@
 Data: a support folder, or data:squad2_small. The call is SupportChat.answer with the turns before,
 one whole turn as the chat makes it. A question without gold article is to be declined. Slices by
 language, kind and topic. Systems: quote (the best passage), base (the model with the best prompt
-found on dev, or --prompt), lora (--adapter DIR); without options the released one. --model scripted
-needs no weights and says nothing about a real model.
+found on dev, or --prompt), lora (--adapter DIR), reader (--adapter DIR; the sentence that answers);
+without options the released one. --model scripted needs no weights and says nothing about a real
+model.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ BATCH = 32
 
 
 class Turn(NamedTuple):
-    """An answer, and the articles that it cites as originals of translations."""
+    """An answer, and the articles that it cites and offers as originals of translations."""
 
     answer: Answer
     articles: list[str]
+    near: list[str]
 
 
 def read(ref: str) -> Data:
@@ -55,7 +57,10 @@ def build(request: Request, data: Data) -> System:
 
     def predict(samples: Sequence[Sample]) -> list[Turn]:
         said = batched.answers(chat, [(s.text, questions.history(s)) for s in samples])
-        return [Turn(a, originals(citation.id for citation in a.citations)) for a in said]
+        return [
+            Turn(a, originals(c.id for c in a.citations), originals(near.id for near in a.near))
+            for a in said
+        ]
 
     return System(name, predict, identity, BATCH)
 
@@ -67,7 +72,9 @@ def score(sample: Sample, said: Turn | None) -> Scored:
     answer, gold = said.answer, set(sample.gold)
     declined, text = answer.declined, "" if answer.declined else answer.text
     scores = {"unanswerable": float(not gold), "declined": float(declined)}
-    scores |= citations.counts(() if declined else said.articles, gold) | _wording(sample, text)
+    cited = [] if declined else said.articles
+    scores |= citations.counts(cited, gold) | _wording(sample, text)
+    scores["reached_gold"] = citations.reached(cited, said.near, gold)
     said_before = [turn["content"] for turn in sample.source.history]
     sources = [*said_before, sample.text, *(f"{c.title}\n{c.passage}" for c in answer.citations)]
     scores["answered"] = float(not declined)
@@ -80,6 +87,7 @@ def score(sample: Sample, said: Turn | None) -> Scored:
     told = {
         "declined": declined,
         "articles": said.articles,
+        "near": said.near,
         "confidence": round(answer.confidence, 6),
         "finish": answer.finish,
         "notes": [note.partition(":")[0] for note in answer.notes],
@@ -101,7 +109,7 @@ def _wording(sample: Sample, text: str) -> dict[str, float]:
 def _worst(sample: Sample) -> dict[str, float]:
     """A failure is the worst case of each metric, a wrong answer here and a wrong refusal there."""
     due = len(sample.gold)
-    counted = {"cited": 1.0, "gold_articles": float(due), "cited_gold": 0.0}
+    counted = {"cited": 1.0, "gold_articles": float(due), "cited_gold": 0.0, "reached_gold": 0.0}
     wrong = {"answered": 1.0, "unsupported": 1.0, "wrong_unhedged": 1.0, "said": 1.0, "kept": 0.0}
     wrong |= {f"unsupported_{kind}": 1.0 for kind in unsupported.KINDS}
     refused = {"unanswerable": float(not due), "declined": float(bool(due))}
@@ -115,7 +123,7 @@ TASK = Task(
     metrics=(
         facts.METRIC, answer_f1.METRIC,
         refusal.PRECISION, refusal.RECALL, refusal.F1,
-        citations.PRECISION, citations.RECALL,
+        citations.PRECISION, citations.RECALL, citations.REACH,
         unsupported.METRIC, *unsupported.BY_KIND, wrong_unhedged.METRIC, grounded_share.METRIC,
     ),
     systems=chats.SYSTEMS,

@@ -62,7 +62,8 @@ class Step(NamedTuple):
 def step(text: str, language: str, memory: Memory, tools: Tools, last: str = "") -> Step:
     """The next step of the conversation; `memory` itself is left as it was.
 
-    last: the answer before, which "repeat that" says again where it was a flow's.
+    last: the answer before, which "repeat that" says again where it was a flow's. The title of an
+    article that was offered is for the articles, whatever flow its words would start.
     """
     return _Turn(text, language, memory.model_copy(deep=True), tools, last).run()
 
@@ -93,6 +94,8 @@ class _Turn:
             answered = self._offered()
             if answered:
                 return answered
+        if self.text in memory.near:
+            return self._articles()
         flow = route(self.text, self.tools)
         if flow and flow.name == "human":
             return Step(flow.do(self._talk(self._new(flow))), memory, flow.name)

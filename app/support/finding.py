@@ -1,0 +1,80 @@
+"""What the articles have on a question: one search a turn, and which others could be meant.
+
+Who sends the title of an article, by typing or by a button, has chosen it: the question before is
+then answered from that article alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from app.core.messages import Message, Passage
+from app.knowledge import followup
+from app.knowledge.retrieve import Knowledge
+from app.knowledge.shelf import Ranking
+
+OFFERED = 2
+"""Other articles that are offered, at most."""
+
+
+class Near(NamedTuple):
+    """An article that could be meant."""
+
+    id: str
+    title: str
+
+
+class Found(NamedTuple):
+    """What a search brought."""
+
+    question: str
+    """With what it follows, as it was ranked."""
+    ranking: Ranking
+    passages: list[Passage]
+    """The best, best first; none for a question without a word."""
+    sure: float
+    """0..1, that the best of them answers; 1 where the customer chose the article."""
+
+    def near(self, cited: Collection[str] = ()) -> list[Near]:
+        """The best articles with a title that are not `cited`, for the customer to choose from."""
+        found: dict[str, Near] = {}
+        fused = self.ranking.fused
+        for row in np.argsort(-fused, kind="stable"):
+            passage = self.ranking.shelf.passages[row]
+            if np.isfinite(fused[row]) and passage.title and passage.article not in cited:
+                found.setdefault(passage.article, Near(passage.article, passage.title))
+            if len(found) == OFFERED:
+                break
+        return list(found.values())
+
+
+def find(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) -> Found:
+    """Search for `asked` as it follows `turns`; `most`: passages that are given back."""
+    chosen = knowledge.titled(asked)
+    if chosen is not None:
+        return _within(knowledge, chosen, asked, turns, most)
+    ranking = knowledge.rank(asked, turns)
+    passages = knowledge.best(ranking, asked, most)
+    sure = knowledge.sureness(ranking, asked)
+    return Found(followup.whole(asked, turns), ranking, passages, sure if passages else 0.0)
+
+
+def _within(
+    knowledge: Knowledge, article: str, asked: str, turns: Sequence[Message], most: int
+) -> Found:
+    """The last question that is not itself a title, asked of `article` alone."""
+    question, before = asked, list[Message]()
+    for place in reversed(range(len(turns))):
+        said = turns[place]
+        if said.role == "user" and knowledge.titled(said.content) is None:
+            question, before = said.content, list(turns[:place])
+            break
+    ranking = knowledge.rank(question, before).only(article)
+    if not np.isfinite(ranking.fused).any():  # a title of the other language
+        question, before = asked, []
+        ranking = knowledge.rank(question).only(article)
+    passages = knowledge.best(ranking, question, most)
+    return Found(followup.whole(question, before), ranking, passages, 1.0)

@@ -1,0 +1,164 @@
+"""One search a turn; other articles that could be meant; a title that was chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.memory import Memory, Running
+from app.core.messages import Message
+from app.knowledge.retrieve import Knowledge
+from app.models.encoder import HashEncoder
+from app.support.chat import SupportChat
+from app.support.finding import find
+from app.support.flows import engine
+from app.support.flows.base import Tools
+from app.support.session import Session
+from tests.test_support_chat import DOCS, UK
+
+CARDS, DELIVERY, GRINDER = "Gift cards", "What delivery costs", "The Dunlin hand grinder"
+NO_TITLE: dict[str, Any] = {"id": "bare", "text": "Delivery to the UK takes four days by van."}
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    return Knowledge.build([*DOCS, NO_TITLE], HashEncoder())
+
+
+def chat(knowledge: Knowledge, *, threshold: float = 0.0, certain: float = 1.1) -> SupportChat:
+    made = SupportChat(knowledge, threshold=threshold)
+    made.certain = certain
+    return made
+
+
+def asked(text: str, *before: str) -> tuple[str, list[Message]]:
+    turns = []
+    for said in before:
+        turns += [Message(role="user", content=said), Message(role="assistant", content="So so.")]
+    return text, turns
+
+
+def test_what_is_found_is_what_search_and_confidence_say(knowledge: Knowledge) -> None:
+    found = find(knowledge, UK, [], 3)
+    assert found.passages == knowledge.search(UK, k=3)
+    assert found.sure == knowledge.confidence(UK, found.passages)
+    assert found.question == UK
+
+
+@pytest.mark.parametrize("text", ["?!", "…", "👍"])
+def test_without_a_word_nothing_is_found(knowledge: Knowledge, text: str) -> None:
+    found = find(knowledge, text, [], 3)
+    assert (found.passages, found.sure) == ([], 0.0)
+
+
+def test_near_are_the_next_articles_with_a_title_each_once(knowledge: Knowledge) -> None:
+    near = find(knowledge, UK, [], 3).near({"delivery"})
+    assert len(near) == 2
+    assert {n.id for n in near} == {"cards", "grinder"}
+    assert {n.title for n in near} == {CARDS, GRINDER}
+
+
+@pytest.mark.parametrize("text", [CARDS, "gift  CARDS ", "Gift cards\n"])
+def test_a_title_is_known_whatever_its_case_and_space(knowledge: Knowledge, text: str) -> None:
+    assert knowledge.titled(text) == "cards"
+
+
+@pytest.mark.parametrize("text", ["", " ", "Gift", "Gift cards?", "x" * 10_000])
+def test_what_is_no_title_is_none(knowledge: Knowledge, text: str) -> None:
+    assert knowledge.titled(text) is None
+
+
+def test_titles_of_what_agents_alone_may_see_are_nobodys() -> None:
+    secret = {"id": "s", "title": "Refund limits", "visibility": "agents", "text": "Up to €50."}
+    assert Knowledge.build([*DOCS, secret], HashEncoder()).titled("Refund limits") is None
+
+
+def test_a_chosen_article_answers_the_question_before_it(knowledge: Knowledge) -> None:
+    found = find(knowledge, *asked(CARDS, UK), 3)
+    assert found.question == UK
+    assert {p.article for p in found.passages} == {"cards"}
+    assert found.sure == 1.0
+
+
+def test_two_titles_in_a_row_are_both_about_the_question(knowledge: Knowledge) -> None:
+    found = find(knowledge, *asked(GRINDER, UK, CARDS), 3)
+    assert found.question == UK
+    assert {p.article for p in found.passages} == {"grinder"}
+
+
+def test_a_title_alone_shows_its_article(knowledge: Knowledge) -> None:
+    assert find(knowledge, *asked(GRINDER), 3).question == GRINDER
+    answer = chat(knowledge).answer(GRINDER)
+    assert [c.id for c in answer.citations] == ["grinder"]
+    assert not answer.near
+
+
+def test_a_title_of_the_other_language_shows_its_article(knowledge: Knowledge) -> None:
+    found = find(knowledge, *asked("运费说明", UK), 3)
+    assert [p.article for p in found.passages] == ["delivery-zh"]
+
+
+def test_an_unsure_answer_offers_the_others_and_a_sure_one_does_not(knowledge: Knowledge) -> None:
+    unsure, sure = chat(knowledge).answer(UK), chat(knowledge, certain=0.0).answer(UK)
+    assert {n.id for n in unsure.near} <= {"cards", "grinder", "delivery"}
+    assert not {n.id for n in unsure.near} & {c.id for c in unsure.citations}
+    assert unsure.near
+    assert not sure.near
+    assert unsure.text == sure.text
+
+
+def test_certainty_follows_from_the_brief(knowledge: Knowledge) -> None:
+    assert SupportChat(knowledge).certain == pytest.approx(0.9)
+
+
+def test_a_near_miss_offers_its_articles_and_a_far_one_none(knowledge: Knowledge) -> None:
+    sure = find(knowledge, UK, [], 3).sure
+    close = chat(knowledge, threshold=sure + 0.01).answer(UK)
+    far = chat(knowledge, threshold=2 * sure + 0.01).answer(UK)
+    assert close.declined
+    assert far.declined
+    assert close.near[0].title in close.text
+    assert not far.near
+
+
+def session(memory: Memory) -> Session:
+    return Session("visitor:a", "talk", memory=memory)
+
+
+def turn(made: SupportChat, text: str, memory: Memory, *before: str) -> Any:
+    *_, last = made.turn(*asked(text, *before), session=session(memory))
+    assert last.answer is not None
+    return last.answer
+
+
+def test_others_are_buttons_that_the_conversation_remembers(knowledge: Knowledge) -> None:
+    answer = turn(chat(knowledge), UK, Memory())
+    titles = [n.title for n in answer.near]
+    assert titles
+    assert list(answer.quick) == titles
+    assert answer.memory.near == titles
+    follow = turn(chat(knowledge), titles[0], answer.memory, UK)
+    assert [c.title for c in follow.citations] == [titles[0]]
+    assert follow.memory.near == []
+
+
+def test_the_way_to_a_person_stands_behind_the_titles(knowledge: Knowledge) -> None:
+    sure = find(knowledge, UK, [], 3).sure
+    answer = turn(chat(knowledge, threshold=sure + 0.01), UK, Memory())
+    assert list(answer.quick) == [*(n.title for n in answer.near), "Talk to a human"]
+
+
+@pytest.mark.parametrize("title", ["Cancel my order", "I want to talk to a human"])
+def test_an_offered_title_is_an_article_even_where_its_words_start_a_flow(title: str) -> None:
+    chosen = engine.step(title, "en", Memory(near=[title]), Tools())
+    assert (chosen.said, chosen.intent) == (None, "question")
+    typed = engine.step("I want to talk to a human", "en", Memory(), Tools())
+    assert typed.intent == "human"
+
+
+def test_a_flow_under_way_waits_behind_the_chosen_article() -> None:
+    running = Running(flow="complaint", key="k", asks="what")
+    step = engine.step(CARDS, "en", Memory(near=[CARDS], running=running), Tools())
+    assert step.said is None
+    assert step.memory.running is not None
