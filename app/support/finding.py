@@ -16,7 +16,7 @@ from app.knowledge import followup
 from app.knowledge.retrieve import Knowledge
 from app.knowledge.shelf import Ranking
 
-OFFERED = 2
+OFFERED = 3
 """Other articles that are offered, at most."""
 
 
