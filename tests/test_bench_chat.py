@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.models import dtype
+from app.models.references import resolve
 from eval.bench import bench, chat, speedups
 from eval.bench.base import Outcome
 from eval.task import Request
@@ -71,6 +72,33 @@ def test_generate_gives_the_same_tokens_padded_or_from_a_cache(tiny: Path) -> No
     assert len(times) == 5
     cache = chat._read(model.model, prompts[0][:9])
     assert chat.generated(model.model, prompts[:1], 5, cache=cache)[0] == alone[:1]
+
+
+def test_an_engine_that_breaks_off_is_left_out_and_said(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from app.models import openvino_chat
+    from app.models.transformers_chat import TransformersChat
+
+    def engine(file: Path, folder: Path, dtype: str) -> TransformersChat:
+        del file
+        made = TransformersChat(folder)
+        made.dtype = dtype
+        if dtype == "bfloat16":
+            monkeypatch.setattr(made.rows, "step", broken)
+        return made
+
+    def broken() -> None:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(openvino_chat, "installed", lambda: True)
+    monkeypatch.setattr(openvino_chat, "merged_file", lambda _: tiny)
+    monkeypatch.setattr(openvino_chat, "OpenVINOChat", engine)
+    monkeypatch.setattr(chat, "WRITTEN", 4)
+    exact = TransformersChat(tiny)
+    work = chat.Work([], [list(range(5, 20))] * 3, exact, exact)
+    assert list(chat.openvino(resolve(str(tiny)), work)) == ["openvino float32"]
+    assert "openvino bfloat16 cannot answer here" in capsys.readouterr().err
 
 
 def test_speed_ups_carry_the_names_of_the_chat() -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from app.core.data import corpus
 from app.core.errors import InputError, Mismatch
 from app.core.files import sha256_file, write_json
 from app.core.release import ADAPTER_FILE, Calibration, Engine, Release
+from app.knowledge import ranker
 from app.sentiment.classifier import PROMPT_VERSION, Prediction, ScriptedSentiment
-from app.support.chat import Answer, Citation
+from app.support.chat import Answer, Citation, SupportChat
+from eval import unseen
 from eval.samples import Sample
-from eval.tasks import TASKS
+from eval.tasks import TASKS, support
 from eval.tasks.support import Turn
 from tests.helpers_eval import (
     assert_failing_never_pays,
@@ -396,6 +399,26 @@ def test_histories_are_sliced_by_their_length(orders: str) -> None:
 
 
 # public data
+
+
+@pytest.mark.parametrize(
+    ("ref", "known"),
+    [("data:stackfaq", True), ("data:squad2_small#test", True), ("demo:support#test", False),
+     ("data:sst2#test", False)],
+)  # fmt: skip
+def test_the_ranker_learnt_from_two_public_sets_and_not_from_the_demos_test(
+    ref: str, known: bool
+) -> None:
+    assert unseen.learnt(ref) is known
+
+
+def test_a_question_is_put_to_the_ranker_that_never_saw_its_document(shop: str) -> None:
+    sample = question(shop, "q1")
+    chat = SupportChat.of_system("quote", corpus(shop).docs, model="scripted")
+    before = chat.knowledge.fitted.order
+    made = support._of_fold(chat, unseen.fold(sample))
+    assert made.knowledge.fitted.order == ranker.without(sample.source)
+    assert chat.knowledge.fitted.order is before
 
 
 @pytest.mark.realdata

@@ -38,8 +38,8 @@ def read(ref: str) -> Data:
 
 def build(request: Request, data: Data) -> System:
     """The index over the data's articles."""
-    from app.knowledge import ranker
     from app.knowledge.retrieve import Knowledge
+    from eval import unseen
 
     no_adapter("retrieval", request)
     served = engines.released("support")
@@ -47,18 +47,15 @@ def build(request: Request, data: Data) -> System:
     knowledge = Knowledge.build(data.source.docs, encoder)
     originals = questions.Originals(data.source.docs)
     mode = request.system or "hybrid"
-    ref = references.parse_ref(request.data or TASK.data)
-    known = ranker.load().fitted["data_sha256"]
-    learnt = ref.scheme == "data" and str(ref._replace(split=None)) in known
+    learnt = unseen.learnt(request.data or TASK.data)
 
     def search(sample: Sample) -> list[str]:
         history = questions.history(sample)
-        unseen = ranker.without(sample.source) if learnt else None
-        asked = knowledge.ordered(unseen) if unseen else knowledge
+        asked = unseen.of_fold(knowledge, unseen.fold(sample)) if learnt else knowledge
         found = asked.search(sample.text, history=history, k=DEPTH, mode=mode)  # type: ignore[arg-type]
         return originals(passage.article for passage in found)[:KEPT]
 
-    options = {"mode": mode} | ({"ranker": "of the fold that never saw it"} if learnt else {})
+    options = {"mode": mode} | (unseen.OPTIONS if learnt else {})
 
     def predict(samples: Sequence[Sample]) -> list[list[str]]:
         return [search(sample) for sample in samples]

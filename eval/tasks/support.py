@@ -1,15 +1,16 @@
 """support: are customers' questions answered rightly, from the right article, or else declined?
 
-Data: a support folder, or data:squad2_small. The call is SupportChat.answer with the turns before,
-one whole turn as the chat makes it. A question without gold article is to be declined. Slices by
-language, kind and topic. Systems: quote (the best passage), base (the model with the best prompt
-found on dev, or --prompt), lora (--adapter DIR), reader (--adapter DIR; the sentence that answers);
-without options the released one. --model scripted needs no weights and says nothing about a real
-model.
+Data: a support folder, or data:squad2_small, whose questions are put to rankers that never saw
+their documents. The call is SupportChat.answer with the turns before, one whole turn as the chat
+makes it. A question without gold article is to be declined. Slices by language, kind and topic.
+Systems: quote (the best passage), base (the model with the best prompt found on dev, or --prompt),
+lora (--adapter DIR), reader (--adapter DIR; the sentence that answers); without options the
+released one. --model scripted needs no weights and says nothing about a real model.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +30,7 @@ from eval.samples import Sample, Scored
 from eval.task import Data, Request, System, Task
 
 if TYPE_CHECKING:
-    from app.support.chat import Answer
+    from app.support.chat import Answer, SupportChat
 
 BATCH = 32
 """Questions asked at once: enough to fill the model's batches, few enough to show progress."""
@@ -52,17 +53,39 @@ def read(ref: str) -> Data:
 
 def build(request: Request, data: Data) -> System:
     """The chat under test, over the data's articles."""
+    from eval import unseen
+
     chat, name, identity = chats.build(request, data.source.docs)
     originals = Originals(data.source.docs)
+    learnt = unseen.learnt(request.data or TASK.data)
+    if learnt:
+        identity["options"] |= unseen.OPTIONS
 
     def predict(samples: Sequence[Sample]) -> list[Turn]:
-        said = batched.answers(chat, [(s.text, questions.history(s)) for s in samples])
-        return [
-            Turn(a, originals(c.id for c in a.citations), originals(near.id for near in a.near))
-            for a in said
-        ]
+        turns: dict[str, Turn] = {}
+        for fold in dict.fromkeys(unseen.fold(s) if learnt else None for s in samples):
+            own = [s for s in samples if fold is None or unseen.fold(s) == fold]
+            said = batched.answers(
+                chat if fold is None else _of_fold(chat, fold),
+                [(s.text, questions.history(s)) for s in own],
+            )
+            turns |= {s.id: turn(a) for s, a in zip(own, said, strict=True)}
+        return [turns[s.id] for s in samples]
+
+    def turn(said: Answer) -> Turn:
+        near = originals(near.id for near in said.near)
+        return Turn(said, originals(c.id for c in said.citations), near)
 
     return System(name, predict, identity, BATCH)
+
+
+def _of_fold(chat: SupportChat, fold: int) -> SupportChat:
+    """The same system over a search that never saw the documents of that fold."""
+    from eval import unseen
+
+    made = copy.copy(chat)
+    made.knowledge = unseen.of_fold(chat.knowledge, fold)
+    return made
 
 
 def score(sample: Sample, said: Turn | None) -> Scored:
