@@ -369,6 +369,12 @@ def test_citing_nothing_has_precision_zero() -> None:
 SOURCE = "Delivery to the UK takes 4–6 working days and costs €7.50. Ask Maren before Friday."
 
 
+def test_a_number_with_letters_is_supported_by_the_same_and_by_the_number_alone() -> None:
+    answer = "In the 1850s, late in the 19th century, 30cm long, and in 1850."
+    lacking = unsupported.unsupported(answer, ["The 1850s and the 19th century; 30 cm."])
+    assert lacking["numbers"] == ["1850"]
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "lacking"),
     [
@@ -376,6 +382,8 @@ SOURCE = "Delivery to the UK takes 4–6 working days and costs €7.50. Ask Mar
         ("It takes 4-6 working days.", "", []),
         ("It takes 4 to 6 working days.", "", []),
         ("It costs €17.50.", "numbers", ["17.50"]),
+        ("It costs 7.50euro.", "", []),
+        ("In the 1850s, in the 19th century.", "numbers", ["1850s", "19th"]),
         ("It costs 7,50.", "numbers", ["7,50"]),
         ("Ask before Monday.", "dates", ["Monday"]),
         ("It starts in december.", "dates", ["december"]),
