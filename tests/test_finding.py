@@ -99,6 +99,14 @@ def test_a_title_of_the_other_language_shows_its_article(knowledge: Knowledge) -
     assert [p.article for p in found.passages] == ["delivery-zh"]
 
 
+def test_a_title_in_another_language_than_its_article_is_searched_for_like_any_words() -> None:
+    odd = {"id": "odd", "title": "refund", "text": "运费", "lang": "zh"}
+    other = {"id": "other", "title": "Refunds", "text": "A refund takes ten days.", "lang": "en"}
+    found = find(Knowledge.build([odd, other], HashEncoder()), "refund", [], 3)
+    assert [p.article for p in found.passages] == ["other"]
+    assert found.sure < 1.0
+
+
 def test_an_unsure_answer_offers_the_others_and_a_sure_one_does_not(knowledge: Knowledge) -> None:
     unsure, sure = chat(knowledge).answer(UK), chat(knowledge, certain=0.0).answer(UK)
     assert {n.id for n in unsure.near} <= {"cards", "grinder", "delivery"}

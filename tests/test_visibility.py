@@ -108,7 +108,7 @@ def test_no_word_of_an_agents_article_enters_a_prompt_or_an_answer(
         asks = system == "model" and detect(questions[0]) == "en"
         for question in questions:
             answer = chat.answer(question, history)
-            shown = [answer.text, *(str(citation) for citation in answer.citations)]
+            shown = [answer.text, *map(str, answer.citations), *map(str, answer.near)]
             assert "CANARY" not in "".join([model.told, *shown])
             history += [Message(role="user", content=question),
                         Message(role="assistant", content=answer.text)]  # fmt: skip

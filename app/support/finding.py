@@ -54,8 +54,9 @@ class Found(NamedTuple):
 def find(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) -> Found:
     """Search for `asked` as it follows `turns`; `most`: passages that are given back."""
     chosen = knowledge.titled(asked)
-    if chosen is not None:
-        return _within(knowledge, chosen, asked, turns, most)
+    within = _within(knowledge, chosen, asked, turns, most) if chosen is not None else None
+    if within is not None:
+        return within
     ranking = knowledge.rank(asked, turns)
     passages = knowledge.best(ranking, asked, most)
     sure = knowledge.sureness(ranking, asked)
@@ -64,8 +65,11 @@ def find(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) 
 
 def _within(
     knowledge: Knowledge, article: str, asked: str, turns: Sequence[Message], most: int
-) -> Found:
-    """The last question that is not itself a title, asked of `article` alone."""
+) -> Found | None:
+    """The last question that is not itself a title, asked of `article` alone.
+
+    None where the article is in another language than its title, and so out of the search.
+    """
     question, before = asked, list[Message]()
     for place in reversed(range(len(turns))):
         said = turns[place]
@@ -77,4 +81,4 @@ def _within(
         question, before = asked, []
         ranking = knowledge.rank(question).only(article)
     passages = knowledge.best(ranking, question, most)
-    return Found(followup.whole(question, before), ranking, passages, 1.0)
+    return Found(followup.whole(question, before), ranking, passages, 1.0) if passages else None
