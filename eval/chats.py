@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 BASE_PROMPT = DEFAULT
 """The best of the templates for the base model on demo:support#dev."""
-SYSTEMS = ("quote", "base", "lora", "reader")
 
 Docs = Sequence[Mapping[str, Any]]
 

@@ -359,6 +359,25 @@ def test_nothing_is_offered_under_what_is_cut_or_an_agents(
     assert options_of(ui.chat.restored(me, talk, "en"), ui) == []
 
 
+@pytest.mark.parametrize(
+    ("language", "label"), [("en", "Read: Ways to pay"), ("zh", "看看：Ways to pay")]
+)
+def test_an_article_that_is_offered_is_called_one_and_its_title_is_sent(
+    language: str, label: str, ui: build.Page, loaded: Services
+) -> None:
+    request = visitor(loaded)
+    me = owner(loaded, request)
+    talk = asked(ui, "Shall I?", request)[-1][ui.chat.conversation]
+    memory = Memory(offered=["Ways to pay", "Talk to a human"], near=["Ways to pay"])
+    append = loaded.store.conversations.append
+    append(me, talk, "assistant", "Perhaps.", finish="stop", memory=memory)
+    shown = ui.chat.restored(me, talk, language)[ui.chat.thread]["value"][-1]["options"]
+    assert shown == [
+        {"label": label, "value": "Ways to pay"},
+        {"label": "Talk to a human", "value": "Talk to a human"},
+    ]
+
+
 def options_of(shown: Any, ui: build.Page) -> list[str]:
     """Quick replies under the last bubble."""
     return [o["value"] for o in shown[ui.chat.thread]["value"][-1].get("options", [])]

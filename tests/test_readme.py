@@ -50,6 +50,7 @@ def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
     assert [note for note, _ in notes] == [
         "not run here: minutes of training on public data",
         "not run here: needs the Hub",
+        "not run here: needs the Hub",
         "not run here: minutes on an idle machine",
         "not run here: minutes on an idle machine",
         "not run here: needs a model server",
@@ -60,10 +61,11 @@ def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
         f"{train}support.yaml",
     ]
     assert notes[1][1] == "make verify-hub"
-    assert re.findall(r"eval bench (\S+)", notes[2][1]) == ["chat"]
-    assert re.findall(r"eval bench (\S+)", notes[3][1]) == ["train-encoder", "train-chat"]
-    assert "--model openai:" in notes[4][1]
-    assert "eval bench" in notes[5][1]
+    assert notes[2][1].startswith("python -m app.knowledge.fit ")
+    assert re.findall(r"eval bench (\S+)", notes[3][1]) == ["chat"]
+    assert re.findall(r"eval bench (\S+)", notes[4][1]) == ["train-encoder", "train-chat"]
+    assert "--model openai:" in notes[5][1]
+    assert "eval bench" in notes[6][1]
 
 
 def test_make_has_the_targets_that_the_readme_names() -> None:

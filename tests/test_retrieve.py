@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from app.core.errors import InputError
 from app.core.kinds import Corpus
 from app.core.messages import Message
 from app.knowledge import confidence, followup
-from app.knowledge.fit import Point, _features, choose, chosen
+from app.knowledge.fit import Point, _features, at_hand, choose, chosen
 from app.knowledge.parts import parts
 from app.knowledge.retrieve import Knowledge, Mode
 from app.knowledge.settings import RetrievalConfig
@@ -201,6 +202,15 @@ def test_a_weight_stays_where_no_other_is_clearly_better(
     monkeypatch.setattr("app.knowledge.fit.GRID_ZH", {})
     made = Knowledge.build(DOCS, knowledge.encoder or HashEncoder(), RetrievalConfig())
     assert chosen(made, Corpus(DOCS, [])).bm25_weight == taken
+
+
+def test_public_sets_that_are_not_at_hand_are_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stackfaq").mkdir()
+    monkeypatch.setenv("FRONTDESK_DATA", str(tmp_path))
+    assert list(at_hand()) == ["data:stackfaq"]
+    assert "not learnt from: data:squad2_small" in capsys.readouterr().out
 
 
 def test_a_language_of_which_words_decide_is_not_judged_by_the_cosine() -> None:

@@ -4,7 +4,8 @@ DATA is demo:support by default, ENCODER the one that is in use: a model referen
 encoder (app.models.sentence_files), which from then on is what support is evaluated with, and
 served with once such a release is promoted. A multilingual one makes Chinese a matter of meaning.
 
-Chooses the weights of the search, fits the ranker on DATA, StackFAQ and SQuAD 2.0, prints what it
+Chooses the weights of the search, fits the ranker on DATA and, where they are at hand, StackFAQ and
+SQuAD 2.0, prints what it
 measures on documents left out of the fit, and writes ranker.json (fitted on all) and
 ranker_folds.json; then the confidence, on rankings of folds that never saw the question. Reads the
 train and dev questions of DATA only. Run it again whenever articles or questions change.
@@ -25,7 +26,7 @@ import numpy as np
 
 from app.core import brief
 from app.core.abstain import for_error
-from app.core.data import corpus, sha256_of
+from app.core.data import corpus, data_dir, parse_ref, sha256_of
 from app.core.files import write_json, write_text
 from app.core.kinds import Corpus, Query
 from app.core.messages import Message
@@ -136,7 +137,8 @@ def order(
 ) -> None:
     """Fit the ranker and write it, with what cross-fitting measured."""
     rows = lessons.asked(data, seen, encoder, WEIGHT, config)
-    for name, weight in PUBLIC.items():
+    public = at_hand()
+    for name, weight in public.items():
         rows += lessons.asked(name, corpus(name), encoder, weight, config)
     folds, measured = lessons.cross_fitted(rows, encoder.name)
     for order_, found in measured.items():
@@ -144,7 +146,7 @@ def order(
             print(f"{name}, {order_}, documents left out of the fit: {numbers}")
     record = {
         "by": "python -m app.knowledge.fit",
-        "data_sha256": {name: sha256_of(name) for name in (data, *PUBLIC)},
+        "data_sha256": {name: sha256_of(name) for name in (data, *public)},
         "encoder_sha256": encoder_sha256,
         "cross_fitted": measured,
     }
@@ -153,6 +155,14 @@ def order(
     _write_compact(ranker.FOLDS_FILE, {"folds": [fold.model_dump(mode="json") for fold in folds]})
     ranker.load.cache_clear()
     ranker.folds.cache_clear()
+
+
+def at_hand() -> dict[str, float]:
+    """The sets of PUBLIC that are here, with their weights; says which are not."""
+    found = {n: w for n, w in PUBLIC.items() if (data_dir() / parse_ref(n).name).is_dir()}
+    if left := PUBLIC.keys() - found.keys():
+        print(f"not in {data_dir()}, so not learnt from: {', '.join(sorted(left))}")
+    return found
 
 
 def _write_compact(path: Path, found: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from app.core import prompt, release
 from app.core.errors import InputError, Mismatch
@@ -17,10 +17,10 @@ from app.models.encoder import TextEncoder
 from app.models.load import Remote, chat_model, chat_of, resolve, text_encoder
 from app.models.weights import Weights
 from app.support.chat import SupportChat
+from app.support.systems import SYSTEMS, System
 
 CHAT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SCRIPTED = "scripted"
-SYSTEMS = ("quote", "base", "lora", "reader")
 
 Docs = Sequence[Mapping[str, Any]]
 
@@ -70,7 +70,7 @@ def load(
 
 
 def of_system(
-    system: Literal["quote", "base", "lora", "reader"],
+    system: System,
     docs: Docs,
     *,
     adapter: Path | None = None,

@@ -32,6 +32,7 @@ from app.support.answer import Answer, Citation, Ending, TurnPart, cite
 from app.support.finding import Found, find
 from app.support.quote import quote, render
 from app.support.session import Session, converse
+from app.support.systems import System
 
 if TYPE_CHECKING:
     from app.models.encoder import TextEncoder
@@ -96,7 +97,7 @@ class SupportChat:
     @classmethod
     def of_system(
         cls,
-        system: Literal["quote", "base", "lora", "reader"],
+        system: System,
         docs: Sequence[Mapping[str, Any]],
         *,
         adapter: Path | None = None,

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.core.memory import Memory
 from app.store import branches
 from app.store.rows import Turn
 from app.ui import cited
@@ -26,16 +27,22 @@ _TYPING = '<span class="typing" role="img" title="{0}"><i></i><i></i><i></i></sp
 Message = dict[str, Any]
 
 
-def thread(turns: Sequence[Turn], language: str, quick: Sequence[str] = ()) -> Any:
+def thread(turns: Sequence[Turn], language: str, memory: Memory | None = None) -> Any:
     """A whole conversation, with its owner's thumbs, as an update of the gr.Chatbot.
 
-    quick: replies that the last answer suggests.
+    memory: has the replies that the last answer suggests; a title of an article is called one.
     """
     thumbs = [_THUMBS[turn.rating] for turn in turns if turn.role == "assistant"]
     said = messages(turns, language)
-    if said and quick:
-        said[-1]["options"] = [{"label": reply, "value": reply} for reply in quick]
+    if said and memory is not None and memory.offered:
+        said[-1]["options"] = [
+            {"label": _label(reply, memory, language), "value": reply} for reply in memory.offered
+        ]
     return gr.update(value=said, feedback_value=thumbs)
+
+
+def _label(reply: str, memory: Memory, language: str) -> str:
+    return text(language, "chat.article", title=reply) if reply in memory.near else reply
 
 
 def messages(turns: Sequence[Turn], language: str, *, plain: bool = False) -> list[Message]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.core.memory import Memory
 from app.services import Services
 from app.store.rows import Turn
 from app.ui import bubbles
@@ -169,12 +170,12 @@ class ChatTab(Asking):
             **self.talks.listed(owner, shown),
         }
 
-    def _offered(self, owner: str, shown: str | None, turns: Sequence[Turn]) -> list[str]:
-        """Replies under the last answer, where it is the bot's and whole."""
+    def _offered(self, owner: str, shown: str | None, turns: Sequence[Turn]) -> Memory | None:
+        """What has the replies under the last answer, where it is the bot's and whole."""
         last = turns[-1] if turns else None
         if not (shown and last and last.role == "assistant") or last.author or last.finish in CUT:
-            return []
-        return self._services.store.conversations.state(owner, shown).memory.offered
+            return None
+        return self._services.store.conversations.state(owner, shown).memory
 
     def latest(self, owner: str) -> str | None:
         """The conversation that a reload goes on with."""
