@@ -22,6 +22,7 @@ from app.core.redact import redact
 from app.models.base import Options
 from app.serving.features import Loaders, loaders
 from app.serving.loading import Loaded
+from app.support.systems import SYSTEMS
 from eval import chats
 from eval.customer import Customer
 from eval.metrics import as_expected, pass_k
@@ -184,7 +185,7 @@ TASK = Task(
     summary="does the chat serve whole conversations, and keep the shop's books straight?",
     data="demo:scenarios",
     metrics=(pass_k.metric(1), pass_k.metric(SEEDS), as_expected.METRIC),
-    systems=chats.SYSTEMS,
+    systems=SYSTEMS,
     packages=(
         "app/support", "app/knowledge", "app/serving", "app/store", "app/services.py",
         "eval/scenario.py", "eval/customer.py", "eval/simulate.py", "eval/books.py",

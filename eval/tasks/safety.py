@@ -19,6 +19,7 @@ from app.core.attacks import Attack, Personal
 from app.core.errors import InputError
 from app.core.prompt import DECLINE, template
 from app.core.redact import Span
+from app.support.systems import SYSTEMS
 from eval import batched, chats
 from eval.metrics import attack_success, pii
 from eval.samples import Sample, Scored
@@ -131,7 +132,7 @@ TASK = Task(
     summary="does the chat withstand attacks, and does redaction take out personal data?",
     data="demo:safety",
     metrics=(attack_success.METRIC, pii.RECALL, pii.PRECISION),
-    systems=chats.SYSTEMS,
+    systems=SYSTEMS,
     packages=("app/support", "app/knowledge"),
     read=read,
     build=build,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.core import data as references
+from app.support.systems import SYSTEMS
 from eval import batched, chats, questions
 from eval.metrics import (
     answer_f1,
@@ -149,7 +150,7 @@ TASK = Task(
         citations.PRECISION, citations.RECALL, citations.REACH,
         unsupported.METRIC, *unsupported.BY_KIND, wrong_unhedged.METRIC, grounded_share.METRIC,
     ),
-    systems=chats.SYSTEMS,
+    systems=SYSTEMS,
     packages=("app/support", "app/knowledge"),
     read=read,
     build=build,
