@@ -79,12 +79,13 @@ def _released(docs: Docs, options: Options) -> tuple[SupportChat, str, dict[str,
 
 
 def identity(chat: SupportChat) -> dict[str, Any]:
-    """Weights by role, prompt, threshold and options; a chat that quotes rests on the encoder."""
+    """Weights by role, prompt, threshold (where it is not the fitted one) and options; a chat that
+    quotes rests on the encoder."""
     roles = {role: engines.record(base) for role, base in chat.weights.items()}
     roles.setdefault("model", roles["encoder"])
     prompt = {"prompt": prompts.identity(chat.prompt_version)} if chat.system != "quote" else {}
     options = {"mode": chat.system, "max_new_tokens": chat.options.max_new_tokens}
-    thresholds = {"answer": chat.threshold}
+    thresholds = {} if chat.threshold is None else {"answer": chat.threshold}
     if chat.reader is not None:
         thresholds["span"] = chat.reader.threshold
     return {**roles, **prompt, "settings": {"thresholds": thresholds}, "options": options}

@@ -143,7 +143,8 @@ def conversation(row: Row) -> Conversation:
 
 
 def read_corpus(folder: Path) -> Corpus:
-    """docs.jsonl and queries.jsonl of `folder`; a gold id that no document has is an error."""
+    """docs.jsonl and queries.jsonl of `folder`, and asked.jsonl where it is there, which becomes
+    the documents' `questions`; a gold id that no document has is an error."""
     docs = [doc(row) for row in read_rows(folder / "docs.jsonl")]
     rows = read_rows(folder / "queries.jsonl")
     queries = [_query(row) for row in rows]
@@ -152,7 +153,22 @@ def read_corpus(folder: Path) -> Corpus:
         unknown = sorted(set(query.gold) - known)
         if unknown:
             raise InputError(f"{row['_where']}: gold names no document: {', '.join(unknown)}")
-    return Corpus(docs, queries)
+    asked = folder / "asked.jsonl"
+    return Corpus(_with_questions(docs, asked) if asked.is_file() else docs, queries)
+
+
+def _with_questions(docs: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
+    """`docs` with the ways to ask of rows {article, says, asked}; says null: near misses."""
+    ways: dict[str, list[dict[str, Any]]] = {str(article["id"]): [] for article in docs}
+    for row in read_rows(file):
+        if str(row.get("article")) not in ways:
+            raise InputError(f"{row['_where']}: article {row.get('article')!r} is no document")
+        if not isinstance(row.get("asked"), list):
+            raise InputError(f"{row['_where']}: asked: expected a list of questions")
+        says = row.get("says")
+        own = {"says": str(says)} if says else {"answered": False}
+        ways[str(row["article"])] += [{"text": text, **own} for text in row["asked"]]
+    return [article | {"questions": ways[str(article["id"])]} for article in docs]
 
 
 def _unique_ids(docs: Sequence[Mapping[str, Any]], file: Path) -> set[str]:

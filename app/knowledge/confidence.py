@@ -1,16 +1,23 @@
-"""How sure it is that the best passage answers: a logistic regression over the ranking.
+"""How sure it is that the articles answer: a logistic regression over the ranking.
 
 The weights lie in confidence.json beside this file, fitted by `python -m app.knowledge.fit` on the
-demo's train and dev questions, with the questions' own articles taken away as further ones without
-an answer. With another encoder or other articles the number keeps its order, not its meaning.
+demo's train and dev questions: one set for articles that carry ways to ask (app.knowledge.asked),
+one for those that carry none. With another encoder or other articles the number keeps its order,
+not its meaning.
+
+Two thresholds follow from questions that the fit did not see. Below the first a question is
+declined: no article answers it, as often as not. Below the second, which keeps the error of what is
+answered within the rate that brief.yaml states, an answer says that it may not be what was meant.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
+from app.core.abstain import for_error
 from app.core.config import Strict, parse
 from app.core.files import read_json
 from app.knowledge.settings import RetrievalConfig
@@ -27,18 +34,21 @@ class Weights(Strict):
     """By the names that `features` gives."""
 
 
-class Confidence(Strict):
-    """Fitted weights and where they come from."""
+class Held(Strict):
+    """What the fit said of questions that it did not see, as they were asked."""
 
-    encoder: str = ""
-    """Model reference of the encoder that it was fitted with."""
-    retrieval: RetrievalConfig = RetrievalConfig()
-    """How the search was set."""
+    chances: list[float]
+    wrong: list[bool]
+    """Whether none of the articles that an answer would rest on is a right one."""
+
+
+class Fitted(Strict):
+    """For articles with ways to ask, or without."""
+
     languages: dict[str, Weights]
     threshold: float
-    """Below it the question is declined; chosen on dev, see `fitted`."""
-    fitted: dict[str, object]
-    """Provenance: data and encoder by sha256, n, AUROC and errors on dev."""
+    """Below it the question is declined."""
+    held: Held
 
     def __call__(self, found: Mapping[str, float], language: str) -> float:
         """A number in 0..1 that rises with the chance that the question is answerable."""
@@ -46,8 +56,32 @@ class Confidence(Strict):
         logit = weights.bias + sum(w * found[name] for name, w in weights.features.items())
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
+    def certain(self, error: float) -> float:
+        """From which number on at most `error` of the answers rest on no right article; 1, which
+        only a customer's own choice reaches, where that cannot be kept."""
+        return min(1.0, _kept_within(tuple(self.held.chances), tuple(self.held.wrong), error))
 
-NONE = Confidence(languages={}, threshold=0.0, fitted={})
+
+class Confidence(Strict):
+    """Fitted weights and where they come from."""
+
+    encoder: str = ""
+    """Model reference of the encoder that it was fitted with."""
+    retrieval: RetrievalConfig = RetrievalConfig()
+    """How the search was set."""
+    plain: Fitted
+    asked: Fitted
+    """Where the articles of the language carry ways to ask."""
+    fitted: dict[str, object]
+    """Provenance: data and encoder by sha256, n, AUROC and errors on dev."""
+
+    def of(self, ranking: Ranking) -> Fitted:
+        """The set that goes with a ranking."""
+        return self.plain if ranking.heard is None else self.asked
+
+
+_NOTHING = Fitted(languages={}, threshold=0.0, held=Held(chances=[], wrong=[]))
+NONE = Confidence(plain=_NOTHING, asked=_NOTHING, fitted={})
 """Before anything was fitted; cannot be asked."""
 
 
@@ -56,13 +90,24 @@ def load(path: Path = FILE) -> Confidence:
     return parse(Confidence, read_json(path), str(path))
 
 
+@lru_cache(maxsize=64)
+def _kept_within(chances: tuple[float, ...], wrong: tuple[bool, ...], error: float) -> float:
+    return for_error(chances, wrong, error)
+
+
 def features(ranking: Ranking, best: int) -> dict[str, float]:
-    """What speaks for the passage in row `best`: what each index says of it.
+    """What speaks for the passage in row `best`: what each index says of it, and, where articles
+    carry ways to ask, what those say of it and of there being no answer.
 
     Margin to the next article, coverage of the question's words and its length added nothing on
     questions of topics left out of the fit.
     """
-    return {
+    found = {
         "cosine": float(ranking.halves.dense[best]),
         "share": float(ranking.halves.bm25[best]),
     }
+    if ranking.heard is None:
+        return found
+    own, totals = float(ranking.heard.total[best]), ranking.heard.total
+    asked = own if math.isfinite(own) else float(totals[totals == totals].min())
+    return found | {"asked": asked, "elsewhere": ranking.heard.elsewhere}

@@ -10,9 +10,10 @@ measures on documents left out of the fit, and writes ranker.json (fitted on all
 ranker_folds.json; then the confidence, on rankings of folds that never saw the question. Reads the
 train and dev questions of DATA only. Run it again whenever articles or questions change.
 
-The threshold is the lowest that keeps the error of the answers given (their best passage is of a
-wrong article) within the brief, see app.core.abstain.for_error; where none does, that of the best
-refusal F1, and the record says so: of those within F1_TIE the lowest, which answers most.
+Confidence is fitted twice: for articles as they are, with their ways to ask, and without. The
+threshold is the middle of those whose refusal F1 is within F1_TIE of the best.
+What the fit said of questions that it did not see is kept, so that the error that brief.yaml
+tolerates decides which answers say that they may be to another question (app.knowledge.confidence).
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.core import brief
-from app.core.abstain import for_error
 from app.core.data import corpus, data_dir, parse_ref, sha256_of
-from app.core.files import write_json, write_text
+from app.core.files import write_text
 from app.core.kinds import Corpus, Query
 from app.core.messages import Message
 from app.knowledge import confidence, lessons, ranker
-from app.knowledge.confidence import FILE, features
+from app.knowledge.confidence import FILE, Confidence, Fitted, Weights, features
+from app.knowledge.confidence import Held as Kept
 from app.knowledge.retrieve import UNFITTED, Knowledge
-from app.knowledge.settings import WORDS_DECIDE, RetrievalConfig
+from app.knowledge.settings import LANGUAGES, WORDS_DECIDE, RetrievalConfig
 from app.knowledge.shelf import Ranking
 from app.models.encoder import TextEncoder
 
@@ -43,14 +44,17 @@ GRID = {
     "part_weight": (0.0, 0.3, 0.6, 1.0),
 }
 GRID_ZH = {"bm25_weight_zh": (0.5, 0.7, 0.8, 0.9, 1.0)}
+GRID_ASKED = {"asked_weight": (0.0, 0.3, 0.4, 0.5, 0.7, 0.9)}
 WEIGHT, PUBLIC = 2.0, {"data:stackfaq": 5.0, "data:squad2_small": 1.0}
 """How much a question counts, so that no set loses: a hundred of the shop's beside thousands."""
-LANGUAGES = ("en", "zh")
+_FEATURES = ("cosine", "share", "asked", "elsewhere")
+"""What confidence goes by where articles carry ways to ask."""
 BETTER = 0.02
 """Of the mean reciprocal rank: a weight stays as it is where no other is better by more."""
 C = 0.5
-F1_TIE = 0.03
-"""Well under the standard error of F1 on a hundred questions: less is no difference."""
+F1_TIE = 0.02
+"""Well under the standard error of F1 on some hundred questions: less is no difference, and which
+threshold is the very best of them is chance."""
 
 
 class Sample(NamedTuple):
@@ -62,6 +66,8 @@ class Sample(NamedTuple):
     right: bool
     """The best passage is of a gold article."""
     as_asked: bool
+    found_right: bool
+    """An article that an answer would rest on is a gold one."""
 
 
 class Fit(NamedTuple):
@@ -78,6 +84,7 @@ class Held(NamedTuple):
     chances: np.ndarray[Any, np.dtype[np.float64]]
     answerable: np.ndarray[Any, np.dtype[np.bool_]]
     right: np.ndarray[Any, np.dtype[np.bool_]]
+    found_right: np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Point(NamedTuple):
@@ -99,37 +106,68 @@ def main(data: str = "demo:support", encoder_ref: str | None = None) -> None:
     found = corpus(data)
     seen = Corpus(found.docs, [query for query in found.queries if query.split != "test"])
     encoder = text_encoder(weights)
-    knowledge = Knowledge.build(found.docs, encoder, before.retrieval, UNFITTED)
-    knowledge.config = chosen(knowledge, seen)
-    order(data, seen, encoder, weights.sha256, knowledge.config)
-    drawn = samples(knowledge, seen)
-    fits = {name: fit(name, drawn, _features(knowledge.config, name)) for name in LANGUAGES}
-    held = held_out(drawn, fits)
-    allowed = for_error(held.chances, ~held.right, brief.read().features["support"].max_error)
-    point, kept = choose(curve(held), allowed)
+    bare = Corpus([_without_questions(doc) for doc in seen.docs], seen.queries)
+    knowledge = Knowledge.build(bare.docs, encoder, before.retrieval, UNFITTED)
+    knowledge.config = chosen(knowledge, bare, {"en": GRID, "zh": GRID_ZH})
+    order(data, bare, encoder, weights.sha256, knowledge.config)
+    plain, of_plain = fitted_on(knowledge, bare, hide=True)
+    listening = Knowledge.build(seen.docs, encoder, knowledge.config, UNFITTED)
+    if carries_questions(listening, seen):
+        listening.config = chosen(listening, seen, {"en": GRID_ASKED})
+        asked, of_asked = fitted_on(listening, seen, hide=False)
+    else:
+        asked, of_asked = plain, {"note": "no article of DATA carries ways to ask"}
     record = {
         "by": "python -m app.knowledge.fit",
         "data": data,
         "data_sha256": sha256_of(data),
         "encoder_sha256": weights.sha256,
         "splits": "train and dev; every number on questions of topics left out of the fit",
-        "threshold": point._asdict() | {"error_within_brief": kept},
-        "languages": {language: _quality(language, drawn, fits[language]) for language in fits},
+        "plain": of_plain,
+        "asked": of_asked,
     }
-    write_json(
-        FILE,
-        {
-            "encoder": weights.ref,
-            "retrieval": knowledge.config.model_dump(),
-            "languages": {
-                language: {"bias": round(f.bias, 4), "features": f.weights}
-                for language, f in fits.items()
-            },
-            "threshold": round(point.threshold, 3),
-            "fitted": record,
-        },
+    found_ = Confidence(
+        encoder=weights.ref, retrieval=listening.config, plain=plain, asked=asked, fitted=record
     )
+    _write_compact(FILE, found_.model_dump(mode="json"))
     print(f"wrote {FILE.name}: {record}")
+
+
+def _without_questions(doc: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in doc.items() if name != "questions"}
+
+
+def carries_questions(knowledge: Knowledge, seen: Corpus) -> bool:
+    """Whether the ways to ask have a say in any question."""
+    return any(knowledge.rank(query.text).heard for query in seen.queries[:1])
+
+
+def fitted_on(knowledge: Knowledge, seen: Corpus, *, hide: bool) -> tuple[Fitted, dict[str, Any]]:
+    """Confidence for `knowledge`, and what it measures; hide: see `samples`."""
+    drawn = samples(knowledge, seen, hide=hide)
+    names = _FEATURES if not hide else None
+    fits = {
+        name: fit(name, drawn, names or _features(knowledge.config, name)) for name in LANGUAGES
+    }
+    held = held_out(drawn, fits)
+    point = choose(curve(held))
+    weights = {name: Weights(bias=round(f.bias, 4), features=f.weights) for name, f in fits.items()}
+    kept = Kept(
+        chances=[round(float(chance), 4) for chance in held.chances],
+        wrong=[bool(wrong) for wrong in ~held.found_right],
+    )
+    own = Fitted(languages=weights, threshold=round(point.threshold, 3), held=kept)
+    rate = brief.read().features["support"].max_error
+    certain = own.certain(rate)
+    told = {
+        "threshold": point._asdict(),
+        "certain": {
+            "error": rate, "from": certain,
+            "answers": round(float(np.mean(held.chances >= certain)), 3),
+        },
+        "languages": {name: _quality(name, drawn, fits[name]) for name in fits},
+    }  # fmt: skip
+    return own, told
 
 
 def order(
@@ -170,10 +208,12 @@ def _write_compact(path: Path, found: Any) -> None:
     write_text(path, json.dumps(found, ensure_ascii=False) + "\n")
 
 
-def chosen(knowledge: Knowledge, seen: Corpus) -> RetrievalConfig:
-    """Of each weight in turn the best value for the first search, or the one in use; prints all."""
+def chosen(
+    knowledge: Knowledge, seen: Corpus, grids: Mapping[str, Mapping[str, Sequence[float]]]
+) -> RetrievalConfig:
+    """Of each weight in turn the best value, by language, or the one in use; prints all."""
     own = knowledge.config
-    for language, names in (("en", GRID), ("zh", GRID_ZH)):
+    for language, names in grids.items():
         for name, values in names.items():
             tried = {v: _mrr(knowledge, own, {name: v}, seen, language) for v in values}
             used = float(getattr(own, name))
@@ -210,18 +250,23 @@ def reciprocal_ranks(knowledge: Knowledge, seen: Corpus, language: str) -> Any:
     return 1 / np.array(ranks)
 
 
-def samples(knowledge: Knowledge, seen: Corpus) -> list[Sample]:
-    """Each question as asked and, where it has an answer, once more without its articles."""
+def samples(knowledge: Knowledge, seen: Corpus, *, hide: bool) -> list[Sample]:
+    """Each question as asked and, to `hide`, where it has an answer once more without its articles
+    (whose ways to ask would still be known)."""
     originals = _originals(seen)
     drawn = []
     for query in seen.queries:
         unseen = knowledge.ordered(ranker.without(query))
         ranking = unseen.rank(query.text, _history(query))
         gold = np.array([originals[a] in query.gold for a in ranking.shelf.articles])
-        drawn.append(_sample(query, ranking, gold, as_asked=True))
-        if gold.any():
-            hidden = tuple(np.where(gold, -np.inf, part) for part in ranking.parts)
-            drawn.append(_sample(query, ranking._replace(parts=hidden), gold, as_asked=False))
+        leading = {originals[article] for article in ranking.leading(knowledge.config)}
+        found_right = bool(leading & set(query.gold))
+        drawn.append(_sample(query, ranking, gold, as_asked=True, found_right=found_right))
+        if gold.any() and hide:
+            hidden = ranking._replace(
+                parts=tuple(np.where(gold, -np.inf, part) for part in ranking.parts)
+            )
+            drawn.append(_sample(query, hidden, gold, as_asked=False, found_right=False))
     return drawn
 
 
@@ -249,18 +294,17 @@ def fit(language: str, drawn: Sequence[Sample], names: Sequence[str]) -> Fit:
 def held_out(drawn: Sequence[Sample], fits: Mapping[str, Fit]) -> Held:
     """Of the questions of all languages, as they were asked."""
     rows = [
-        (p, sample.answerable, sample.right)
+        (p, sample.answerable, sample.right, sample.found_right)
         for language, f in fits.items()
         for p, sample in zip(f.held_out, _of(language, drawn), strict=True)
         if sample.as_asked
     ]
-    chances, answerable, right = zip(*rows, strict=True)
-    return Held(np.array(chances), np.array(answerable), np.array(right))
+    return Held(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
 def curve(held: Held) -> list[Point]:
     """What each threshold would do."""
-    chances, answerable, right = held
+    chances, answerable, right, _ = held
     points = []
     for threshold in np.unique(chances.round(3)):
         declined = chances < threshold
@@ -272,20 +316,20 @@ def curve(held: Held) -> list[Point]:
     return points
 
 
-def choose(points: Sequence[Point], allowed: float) -> tuple[Point, bool]:
-    """The threshold by the rule above, and whether it is `allowed`, the lowest within the brief."""
-    within = next((p for p in points if p.threshold >= allowed), None)
-    if within:
-        return within, True
+def choose(points: Sequence[Point]) -> Point:
+    """The threshold by the rule above."""
     best = max(point.refusal_f1 for point in points)
-    return next(p for p in points if p.refusal_f1 >= best - F1_TIE), False
+    as_good = [point for point in points if point.refusal_f1 >= best - F1_TIE]
+    return as_good[len(as_good) // 2]
 
 
-def _sample(query: Query, ranking: Ranking, gold: Any, *, as_asked: bool) -> Sample:
+def _sample(
+    query: Query, ranking: Ranking, gold: Any, *, as_asked: bool, found_right: bool
+) -> Sample:
     best = int(ranking.fused.argmax())
     answerable = bool(query.gold) and as_asked
     right = answerable and bool(gold[best])
-    return Sample(query, features(ranking, best), answerable, right, as_asked)
+    return Sample(query, features(ranking, best), answerable, right, as_asked, found_right)
 
 
 def _quality(language: str, drawn: Sequence[Sample], fitted: Fit) -> dict[str, Any]:

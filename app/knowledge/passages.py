@@ -22,7 +22,7 @@ Audience = Literal["public", "agents"]
 SEES: dict[Audience, tuple[str, ...]] = {"public": ("public",), "agents": ("public", "agents")}
 """Visibilities that an audience may see; an unknown one is seen by nobody."""
 Doc = Mapping[str, Any]
-"""An article {id, text, title?, lang?, visibility?, url?}."""
+"""An article {id, text, title?, lang?, visibility?, url?, questions?: app.knowledge.alternates}."""
 
 
 class PassageIndex(Protocol):
@@ -68,15 +68,16 @@ class MemoryIndex:
     so that a change costs the new passages and the words of one language.
     """
 
-    def __init__(self, encoder: TextEncoder) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: TextEncoder, mute: Collection[str] = ()) -> None:
+        """mute: languages that the encoder does not speak."""
+        self._encoder, self._mute = encoder, mute
         self._encode = lru_cache(maxsize=1024)(lambda text: encoder.encode([text])[0])
         self._articles: dict[str, _Article] = {}
         self._shelves: dict[Audience, dict[str, Shelf]] = {audience: {} for audience in SEES}
 
     def changed(self, put: Iterable[Doc] = (), remove: Collection[str] = ()) -> MemoryIndex:
         """See PassageIndex.changed."""
-        after = MemoryIndex(self._encoder)
+        after = MemoryIndex(self._encoder, self._mute)
         after._encode = self._encode
         after._articles = {id_: a for id_, a in self._articles.items() if id_ not in remove}
         for doc in put:
@@ -112,4 +113,6 @@ class MemoryIndex:
         return next((shelf for shelf in known if shelf.sections == sections), None)
 
     def _shelf(self, sections: Sequence[Section]) -> Shelf:
-        return Shelf(sections, self._encoder, self._encode)
+        language = sections[0].passage.lang if sections else ""
+        speaks = language not in self._mute
+        return Shelf(sections, self._encoder, self._encode, speaks=speaks)

@@ -22,7 +22,7 @@ from app.knowledge.confidence import Confidence, features
 from app.knowledge.parts import parts
 from app.knowledge.passages import Audience, Doc, MemoryIndex, PassageIndex, fingerprint
 from app.knowledge.ranker import Ranker
-from app.knowledge.settings import RetrievalConfig
+from app.knowledge.settings import LANGUAGES, WORDS_DECIDE, RetrievalConfig
 from app.knowledge.shelf import Candidates, Ranking, Scores
 from app.models.encoder import Array, TextEncoder
 
@@ -78,11 +78,13 @@ class Knowledge:
         config: None is the one that `fitted` was made with, which by default is what is shipped.
         Raises InputError where there is no text that anybody may see.
         """
-        index = MemoryIndex(encoder).changed(docs)
+        known = fitted or shipped()
+        own = config or known.confidence.retrieval
+        mute = [language for language in LANGUAGES if own.words(language) >= WORDS_DECIDE]
+        index = MemoryIndex(encoder, mute).changed(docs)
         if not index.candidates((), "en", "agents").passages:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
-        known = fitted or shipped()
-        return cls(index, config or known.confidence.retrieval, known, encoder)
+        return cls(index, own, known, encoder)
 
     def over(self, docs: Iterable[Doc]) -> Knowledge:
         """The same over other articles; only those that differ are indexed anew."""
@@ -163,12 +165,8 @@ class Knowledge:
         if not len(ranking.fused):
             return 0.0
         best = int(ranking.fused.argmax()) if row is None else row
-        return self.fitted.confidence(features(ranking, best), detect(question))
-
-    @property
-    def threshold(self) -> float:
-        """The confidence below which a question is declined, as fitted."""
-        return self.fitted.confidence.threshold
+        weights = self.fitted.confidence.of(ranking)
+        return weights(features(ranking, best), detect(question))
 
     def rank(
         self,
@@ -184,14 +182,30 @@ class Knowledge:
         shelf = self._index.candidates([whole, *found], language, audience)
         first = self._first(shelf, whole, asked, language, mode)
         orders = self.fitted.order.orders(language, self.encoder)
-        if mode != "hybrid" or not orders or not shelf.passages:
+        if mode != "hybrid" or not shelf.passages:
             return first
-        rows, views = self.evidence(first, whole, asked)
-        ordered = (
-            reordered(part, rows, self.fitted.order(view, language))
-            for part, view in zip(first.parts, views, strict=True)
+        if orders:
+            rows, views = self.evidence(first, whole, asked)
+            ordered = (
+                reordered(part, rows, self.fitted.order(view, language))
+                for part, view in zip(first.parts, views, strict=True)
+            )
+            first = first._replace(parts=tuple(ordered))
+        return self._listened(first, whole, asked)
+
+    def _listened(self, first: Ranking, whole: str, asked: Sequence[str]) -> Ranking:
+        """The ranking with what the ways to ask say, where articles carry any."""
+        said = [first.shelf.heard(normalise(text)) for text in (whole, *asked)]
+        heard = [each for each in said if each is not None]
+        if not heard:
+            return first
+        share = np.float32(self.config.asked_weight)
+        known = self._mixed([each.rows for each in heard])
+        parts = tuple(
+            np.where(np.isnan(own), part, share * own + (1 - share) * part)
+            for part, own in zip(first.parts, known, strict=True)
         )
-        return first._replace(parts=tuple(ordered))
+        return first._replace(parts=parts, heard=heard[0])
 
     def evidence(
         self, first: Ranking, whole: str, asked: Sequence[str]

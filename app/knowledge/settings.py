@@ -10,6 +10,7 @@ from pydantic import Field
 
 from app.core.config import Strict
 
+LANGUAGES = ("en", "zh")
 WORDS_DECIDE = 0.8
 """Share of BM25 from which on an encoder's cosine is taken to say little of a language."""
 
@@ -25,6 +26,12 @@ class RetrievalConfig(Strict):
     """A title's score counts this much beside a passage's; the larger of the two is taken."""
     part_weight: float = Field(0.6, ge=0, le=1)
     """Questions in several parts: share of the part; the rest is the whole question."""
+    asked_weight: float = Field(0.5, ge=0, le=1)
+    """Share of what the ways to ask say; the rest is the search. Of articles that carry them."""
+    second_article: float = Field(0.04, ge=0)
+    """An answer rests on a second article, too, where its score is within this of the first's."""
+    second_asked: float = Field(0.2, ge=0)
+    """The same for articles that carry ways to ask."""
     candidates: int = Field(30, ge=1)
     """Passages that are put in order by the ranker: so many of BM25, as many by both scores."""
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.messages import Passage
+from app.knowledge.asked import Heard, asked_index
 from app.knowledge.clues import Clues
 from app.knowledge.index import Bm25Index, DenseIndex
+from app.knowledge.settings import RetrievalConfig
 from app.knowledge.split import Section
 from app.knowledge.words import Rows
 from app.models.encoder import Array, TextEncoder
@@ -49,13 +51,23 @@ class Candidates(Protocol):
         """(len(rows), app.knowledge.clues.OWN): what the ranker weighs beside the scores."""
         ...
 
+    def heard(self, question: str) -> Heard | None:
+        """What the ways to ask say of every passage; None where no article carries any."""
+        ...
+
 
 class Shelf:
     """n sections of one language, scored as the larger of text and (weighted) title."""
 
     def __init__(
-        self, sections: Sequence[Section], encoder: TextEncoder, encode: Callable[[str], Array]
+        self,
+        sections: Sequence[Section],
+        encoder: TextEncoder,
+        encode: Callable[[str], Array],
+        *,
+        speaks: bool = True,
     ) -> None:
+        """speaks: whether the encoder knows the language."""
         self.sections = list(sections)
         self.passages = [section.passage for section in sections]
         self.rows = {passage.id: row for row, passage in enumerate(self.passages)}
@@ -65,7 +77,13 @@ class Shelf:
         self._bm25, self._bm25_titles = Bm25Index(texts), Bm25Index(titles)
         self._dense, self._dense_titles = DenseIndex(texts, encoder), DenseIndex(titles, encoder)
         self._clues = Clues(sections, encoder)
+        language = sections[0].passage.lang if sections else ""
+        self._asked = asked_index(sections, encoder if speaks else None, language)
         self._encode = encode
+
+    def heard(self, question: str) -> Heard | None:
+        """See Candidates.heard."""
+        return self._asked(question, self._encode(question)) if self._asked else None
 
     def clues(self, question: str, rows: Rows) -> Array:
         """See Candidates.clues."""
@@ -95,12 +113,29 @@ class Ranking(NamedTuple):
     """Of the whole question."""
     parts: tuple[Array, ...]
     """(n,) fused scores for each part of the question; one where it asks one thing."""
+    heard: Heard | None = None
+    """What the ways to ask say of the whole question."""
 
     @property
     def fused(self) -> Array:
         """(n,): the best that any part of the question gives a passage."""
         best: Array = np.maximum.reduce(self.parts)
         return best
+
+    def leading(self, config: RetrievalConfig) -> list[str]:
+        """The articles that an answer rests on, one or two: the best for each part of the question,
+        else the best and one close behind."""
+        if len(self.parts) > 1:
+            best = [str(self.shelf.articles[int(part.argmax())]) for part in self.parts]
+            return list(dict.fromkeys(best))[:2]
+        fused, first = self.fused, dict[str, float]()
+        for row in np.argsort(-fused, kind="stable"):
+            first.setdefault(str(self.shelf.articles[row]), float(fused[row]))
+            if len(first) == 2:
+                break
+        near = config.second_article if self.heard is None else config.second_asked
+        lead = max(first.values())
+        return [article for article, score in first.items() if lead - score <= near]
 
     def only(self, article: str) -> Ranking:
         """The same with every other article out of the question: -inf."""

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from app.core.language import detect
 from app.core.messages import Passage
+from app.knowledge import alternates
+from app.knowledge.alternates import Alternate, places
 from app.knowledge.blocks import LINE, Block, sections
 
 MAX_WORDS = 120
@@ -35,11 +37,23 @@ _HAN_PER_WORD = 1.6
 """Han characters that carry as much as one English word, so that one bound serves both."""
 
 
+class Asked(NamedTuple):
+    """A way to ask what a section answers."""
+
+    text: str
+    sentence: int = -1
+    """Which of its sentences answers; -1: the section as a whole."""
+
+
 class Section(NamedTuple):
     """A passage with the heading above it."""
 
     passage: Passage
     heading: str = ""
+    asked: tuple[Asked, ...] = ()
+    """Ways to ask for it, see app.knowledge.alternates."""
+    missed: tuple[str, ...] = ()
+    """Questions that sound like its article, which does not answer them; at its first section."""
 
     @property
     def searched(self) -> str:
@@ -51,10 +65,11 @@ class Section(NamedTuple):
 def split(doc: Mapping[str, Any]) -> list[Section]:
     """Sections of one article {id, text, title?, lang?, url?}, in reading order.
 
-    Passage ids are `<article>#<n>`. An article of headings alone gives no section.
+    Passage ids are `<article>#<n>`. An article of headings alone gives no section. Raises
+    InputError where its `questions` are not right.
     """
     lang = "zh" if str(doc.get("lang") or detect(doc["text"])).startswith("zh") else "en"
-    return [
+    plain = [
         Section(
             Passage(
                 id=f"{doc['id']}#{number}",
@@ -67,6 +82,23 @@ def split(doc: Mapping[str, Any]) -> list[Section]:
             heading,
         )
         for number, (heading, text) in enumerate(_pieces(doc["text"]))
+    ]
+    return _with_questions(plain, alternates.of(doc)) if doc.get("questions") else plain
+
+
+def _with_questions(plain: Sequence[Section], ways: Sequence[Alternate]) -> list[Section]:
+    """Each way to ask at the sentences that its author named, else at every section."""
+    cut = [sentences(section.passage.text) for section in plain]
+    asked: list[list[Asked]] = [[] for _ in plain]
+    for way in ways:
+        if way.answered:
+            at = [(n, place) for n, own in enumerate(cut) for place in places(way.says, own)]
+            for n, place in at or [(n, -1) for n in range(len(plain))]:
+                asked[n].append(Asked(way.text, place))
+    missed = tuple(way.text for way in ways if not way.answered)
+    return [
+        section._replace(asked=tuple(own), missed=missed if n == 0 else ())
+        for n, (section, own) in enumerate(zip(plain, asked, strict=True))
     ]
 
 

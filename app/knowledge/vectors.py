@@ -31,7 +31,7 @@ def encode_cached(encoder: TextEncoder, texts: Sequence[str]) -> Array:
     A file that is not whole is made again; a cache that cannot be written is done without.
     """
     ids = {text: sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts}
-    path = cache_dir() / "vectors" / f"{_key(encoder)}.db"
+    path = cache_dir() / "vectors" / f"{key(encoder)}.db"
     known = _read(path, list(ids.values()), encoder.dim)
     new = [text for text, id_ in ids.items() if id_ not in known]
     if new:
@@ -44,7 +44,7 @@ def encode_cached(encoder: TextEncoder, texts: Sequence[str]) -> Array:
     return out
 
 
-def _key(encoder: TextEncoder) -> str:
+def key(encoder: TextEncoder) -> str:
     # One decimal: the last bits differ between processors and thread counts, weights differ more.
     probe = np.round(encoder.encode([_PROBE])[0], 1) + 0.0
     return sha256_text("\0".join([encoder.name, probe.tobytes().hex()]))[:32]

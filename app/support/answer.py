@@ -48,6 +48,8 @@ class Answer(NamedTuple):
     """What the turn was taken for: a flow's name, question, small_talk; None outside one."""
     handoff: str | None = None
     """Id of the ticket by which this turn handed the conversation to a person."""
+    hedged: bool = False
+    """Whether it says first that it may not be what was meant."""
     near: Sequence[Near] = ()
     """Other articles that could be meant; sending the title of one asks it."""
     quick: Sequence[str] = ()

@@ -68,10 +68,10 @@ class SupportChat:
             raise InputError("system `reader` needs a reader; expected reader=..., found none")
         self.knowledge, self.system, self.model, self.reader = knowledge, system, model, reader
         self.prompt_version = prompt_version if system == "reader" else template(prompt_version).id
-        self.threshold = knowledge.threshold if threshold is None else threshold
-        """Questions of less confidence are declined; None takes the one fitted on dev."""
-        self.certain = 1 - brief.read().features["support"].max_error
-        """With less confidence, other articles are offered beside the answer."""
+        self.threshold = threshold
+        """Questions of less confidence are declined; None: as fitted on dev."""
+        self.max_error = brief.read().features["support"].max_error
+        """Of the answers that do not say that they may be to another question."""
         self.release_id, self.options = release_id, options
         self.curated: Curated | None = None
         """Answers that agents wrote; they come before everything else."""
@@ -168,10 +168,14 @@ class SupportChat:
         if said:
             return self._told(_say(said), 1.0, asked)
         found = find(self.knowledge, asked, turns, SHOWN)
-        if not found.passages or found.sure < self.threshold:
+        if not found.passages or found.sure < self._floor(found):
             return self._told(self._decline(asked, found), found.sure, asked)
-        near = found if found.sure < self.certain else None
-        return self._told(self._way(asked, turns, found, cancel), found.sure, asked, near)
+        near = found if found.sure < found.weights.certain(self.max_error) else None
+        return self._told(self._way(asked, turns, found, cancel, near), found.sure, asked, near)
+
+    def _floor(self, found: Found) -> float:
+        """The confidence below which this question is declined."""
+        return found.weights.threshold if self.threshold is None else self.threshold
 
     def _way(
         self,
@@ -179,15 +183,20 @@ class SupportChat:
         turns: Sequence[Message],
         found: Found,
         cancel: threading.Event | None,
+        near: Found | None,
     ) -> _Way:
-        """Quoting, or reader or model where they may speak; their decline is ours."""
+        """Quoting, or reader or model where they may speak; their decline is ours.
+
+        near: what is offered beside an answer that may not be what was meant, and says so.
+        """
+        hedge = phrases.HEDGE[detect(asked)] if near is not None else ""
         if self.system == "quote":
-            return (yield from self._quote(found, cancel))
+            return (yield from _hedged(self._quote(found, cancel), hedge))
         if detect(asked) == "zh":
-            ending = yield from self._quote(found, cancel)
+            ending = yield from _hedged(self._quote(found, cancel), hedge)
             return ending._replace(notes=["quoted: the model is not cleared for Chinese"])
         if self.system == "reader":
-            return (yield from self._read(asked, found))
+            return (yield from self._read(asked, found, hedge))
         assert self.model is not None
         # A question that stands alone is asked alone, as the model was trained.
         before = turns if found.question != asked else ()
@@ -195,30 +204,27 @@ class SupportChat:
             asked, found.passages, history=before, version=self.prompt_version
         )
         try:
-            return (
-                yield from modelled.speak(
-                    self.model, messages, found.passages, asked, self.options, cancel
-                )
-            )
+            said = modelled.speak(self.model, messages, found.passages, asked, self.options, cancel)
+            return (yield from _hedged(said, hedge))
         except modelled.Declined:
             ending = yield from self._decline(asked, found)
             return ending._replace(notes=["the model found no answer in the articles"])
         except modelled.Silent as silent:
             if not self.quotes_for_model:
                 raise silent.failed from None
-            ending = yield from self._quote(found, cancel)
+            ending = yield from _hedged(self._quote(found, cancel), hedge)
             return ending._replace(notes=["quoted: the model failed"])
 
     def _quote(self, found: Found, cancel: threading.Event | None) -> _Way:
         """The best articles' own words, a paragraph at a time."""
-        quoted = quote(found.ranking, found.question)
+        quoted = quote(found.ranking, found.question, found.articles)
         for number, piece in enumerate(render(quoted)):
             if cancel is not None and cancel.is_set():
                 return Ending("cancelled", cite(q.passage for q in quoted[:number]), [])
             yield defuse(piece)
         return Ending("stop", cite(q.passage for q in quoted), [])
 
-    def _read(self, asked: str, found: Found) -> _Way:
+    def _read(self, asked: str, found: Found, hedge: str) -> _Way:
         """The sentences that hold what the reader finds, or its decline."""
         assert self.reader is not None
         read = reading.read(
@@ -227,13 +233,13 @@ class SupportChat:
         if not read:
             ending = yield from self._decline(asked, found)
             return ending._replace(notes=["the reader found no answer in the articles"])
-        for piece in render(read):
-            yield defuse(piece)
+        for number, piece in enumerate(render(read)):
+            yield defuse(piece if number or not hedge else f"{hedge}\n\n{piece}")
         return Ending("stop", cite(q.passage for q in read), [])
 
     def _decline(self, asked: str, found: Found) -> _Way:
         """An honest no; near misses name the closest articles."""
-        close = found.passages and found.sure >= self.threshold / 2
+        close = found.passages and found.sure >= self._floor(found) / 2
         near = found.near() if close else []
         yield defuse(phrases.decline(detect(asked), [n.title for n in near]))
         return Ending("declined", [], [], near=near)
@@ -252,11 +258,14 @@ class SupportChat:
                     break
                 said += piece
                 yield TurnPart(piece)
-        if found is not None and ending.finish == "stop":
+        hedged = found is not None and ending.finish in ("stop", "length")
+        if found is not None and hedged:
             ending = ending._replace(near=found.near({c.id for c in ending.citations}))
-        yield TurnPart("", True, self._answer(said, sure, detect(asked), ending))
+        yield TurnPart("", True, self._answer(said, sure, detect(asked), ending, hedged=hedged))
 
-    def _answer(self, said: str, sure: float, language: str, ending: Ending) -> Answer:
+    def _answer(
+        self, said: str, sure: float, language: str, ending: Ending, *, hedged: bool = False
+    ) -> Answer:
         return Answer(
             text=said,
             citations=ending.citations,
@@ -269,12 +278,27 @@ class SupportChat:
             release=self.release_id,
             said=ending.said,
             kept=ending.kept,
+            hedged=hedged,
             near=ending.near,
         )
 
     def _cite(self, article: str) -> list[Citation]:
         """An article as a source; empty where the shop has none of this id."""
         return cite(self.knowledge.article(article))
+
+
+def _hedged(way: _Way, hedge: str) -> _Way:
+    """`way` after `hedge`, where there is one; where it ends without a word, nothing is said."""
+    with closing(way):
+        if hedge:
+            try:
+                first = next(way)
+            except StopIteration as stop:
+                ending: Ending = stop.value
+                return ending
+            yield f"{hedge}\n\n"
+            yield first
+        return (yield from way)
 
 
 def _say(text: str, *notes: str) -> _Way:

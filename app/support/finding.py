@@ -13,6 +13,7 @@ import numpy as np
 
 from app.core.messages import Message, Passage
 from app.knowledge import followup
+from app.knowledge.confidence import Fitted
 from app.knowledge.retrieve import Knowledge
 from app.knowledge.shelf import Ranking
 
@@ -37,6 +38,10 @@ class Found(NamedTuple):
     """The best, best first; none for a question without a word."""
     sure: float
     """0..1, that the best of them answers; 1 where the customer chose the article."""
+    weights: Fitted
+    """What that is measured by."""
+    articles: list[str]
+    """One or two, that an answer rests on, best first."""
 
     def near(self, cited: Collection[str] = ()) -> list[Near]:
         """The best articles with a title that are not `cited`, for the customer to choose from."""
@@ -59,8 +64,16 @@ def find(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) 
         return within
     ranking = knowledge.rank(asked, turns)
     passages = knowledge.best(ranking, asked, most)
-    sure = knowledge.sureness(ranking, asked)
-    return Found(followup.whole(asked, turns), ranking, passages, sure if passages else 0.0)
+    sure = knowledge.sureness(ranking, asked) if passages else 0.0
+    return _found(knowledge, followup.whole(asked, turns), ranking, passages, sure)
+
+
+def _found(
+    knowledge: Knowledge, whole: str, ranking: Ranking, passages: list[Passage], sure: float
+) -> Found:
+    weights = knowledge.fitted.confidence.of(ranking)
+    leading = ranking.leading(knowledge.config) if passages else []
+    return Found(whole, ranking, passages, sure, weights, leading)
 
 
 def _within(
@@ -81,4 +94,5 @@ def _within(
         question, before = asked, []
         ranking = knowledge.rank(question).only(article)
     passages = knowledge.best(ranking, question, most)
-    return Found(followup.whole(question, before), ranking, passages, 1.0) if passages else None
+    whole = followup.whole(question, before)
+    return _found(knowledge, whole, ranking, passages, 1.0) if passages else None

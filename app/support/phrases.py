@@ -18,6 +18,11 @@ _NEAREST = {
     "en": ("The nearest I have is {}.", " and ", "“{}”"),
     "zh": ("最接近的文章是{}。", "和", "《{}》"),
 }
+HEDGE = {
+    "en": "I am not certain that this is what you mean. The closest that our articles say:",
+    "zh": "不确定这是不是您要问的，帮助文章里最接近的是：",
+}
+"""Before an answer that may be to another question."""
 _SMALL_TALK = (
     (
         r"(?:hi|hello|hey|hiya|good (?:morning|afternoon|evening|day))(?: there| everyone)?",

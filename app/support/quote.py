@@ -31,8 +31,8 @@ class QuoteConfig:
     """Added in proportion to the content words of the question that a sentence has."""
     depth: float = 0.3
     """A sentence is left out that scores this much below the best one."""
-    second_article: float = 0.04
-    """A second article is quoted where its score is within this of the first's."""
+    asked: float = 0.6
+    """Added in proportion to what the ways to ask say for a sentence (app.knowledge.asked)."""
 
 
 class Quoted(NamedTuple):
@@ -65,13 +65,14 @@ class _Candidate(NamedTuple):
 def quote(
     ranking: Ranking,
     asked: str,
+    articles: Sequence[str],
     config: QuoteConfig = QuoteConfig(),
 ) -> list[Quoted]:
     """Passages with the sentences to quote, those of the best article first.
 
-    asked: the question with what it follows, as it was ranked.
+    asked: the question with what it follows, as it was ranked; articles: what the answer rests on,
+    best first (Ranking.leading).
     """
-    articles = _articles(ranking, config)
     chosen = _fill(_candidates(ranking, articles, set(terms(asked)), config), config)
     rows = sorted({c.row for c in chosen}, key=lambda row: _place(ranking, articles, row))
     return [
@@ -83,48 +84,33 @@ def quote(
     ]
 
 
-def _articles(ranking: Ranking, config: QuoteConfig) -> list[str]:
-    """At most two: the best for each part of the question, else the best and one close behind."""
-    shelf = ranking.shelf
-    if len(ranking.parts) > 1:
-        best = [str(shelf.articles[int(part.argmax())]) for part in ranking.parts]
-        return list(dict.fromkeys(best))[:2]
-    fused, first = ranking.fused, dict[str, float]()
-    for row in np.argsort(-fused, kind="stable"):
-        first.setdefault(str(shelf.articles[row]), float(fused[row]))
-        if len(first) == 2:
-            break
-    best_score = max(first.values())
-    return [a for a, score in first.items() if best_score - score <= config.second_article]
-
-
 def _candidates(
     ranking: Ranking, articles: Sequence[str], asked: set[str], config: QuoteConfig
 ) -> list[_Candidate]:
     """Every sentence of `articles`, best first."""
     fused, found = ranking.fused, list[_Candidate]()
+    heard = ranking.heard.sentences if ranking.heard else {}
     for row in map(int, np.flatnonzero(np.isin(ranking.shelf.articles, articles))):
         for order, text in enumerate(sentences(ranking.shelf.passages[row].text)):
             shared = len(asked & set(terms(text))) / max(1, len(asked))
             extra = config.shared_words * shared + config.first_sentence * (order == 0)
+            extra += config.asked * heard.get((row, order), 0.0)
             found.append(_Candidate(float(fused[row]) + extra, row, order, text))
     return sorted(found, key=lambda c: -c.score)
 
 
 def _fill(candidates: Sequence[_Candidate], config: QuoteConfig) -> list[_Candidate]:
-    """The best that fit, each after the sentence before it."""
+    """The best that fit, each with the sentences before it, which it may lean on."""
+    by_place = {(c.row, c.order): c for c in candidates}
     chosen: dict[tuple[int, int], _Candidate] = {}
-    lowest = candidates[0].score - config.depth
-    left = config.max_words
-
-    def fits(c: _Candidate) -> bool:
-        if (c.row, c.order) in chosen or (c.order and (c.row, c.order - 1) not in chosen):
-            return False
-        return not chosen or (c.score >= lowest and word_count(c.text) <= left)
-
-    while best := next(filter(fits, candidates), None):
-        chosen[best.row, best.order] = best
-        left -= word_count(best.text)
+    left, lowest = config.max_words, candidates[0].score - config.depth
+    for best in candidates:
+        before = [(best.row, order) for order in range(best.order + 1)]
+        more = {place: by_place[place] for place in before if place not in chosen}
+        words = sum(word_count(c.text) for c in more.values())
+        if not chosen or (best.score >= lowest and words <= left):
+            chosen |= more
+            left -= words
     return list(chosen.values())
 
 

@@ -103,13 +103,15 @@ def score(sample: Sample, said: Turn | None) -> Scored:
     sources = [*said_before, sample.text, *(f"{c.title}\n{c.passage}" for c in answer.citations)]
     scores["answered"] = float(not declined)
     scores |= unsupported.scores(text, sources) | {"said": answer.said, "kept": answer.kept}
-    scores["wrong_unhedged"] = wrong_unhedged.wrong_unhedged(
+    scores |= wrong_unhedged.scores(
         answered=not declined,
         fact_stated=scores.get("gold_fact_recall", 0.0) > 0,
         gold_cited=scores["cited_gold"] > 0,
+        hedged=answer.hedged,
     )
     told = {
         "declined": declined,
+        "hedged": answer.hedged,
         "articles": said.articles,
         "near": said.near,
         "confidence": round(answer.confidence, 6),
@@ -134,7 +136,8 @@ def _worst(sample: Sample) -> dict[str, float]:
     """A failure is the worst case of each metric, a wrong answer here and a wrong refusal there."""
     due = len(sample.gold)
     counted = {"cited": 1.0, "gold_articles": float(due), "cited_gold": 0.0, "reached_gold": 0.0}
-    wrong = {"answered": 1.0, "unsupported": 1.0, "wrong_unhedged": 1.0, "said": 1.0, "kept": 0.0}
+    wrong = {"answered": 1.0, "unsupported": 1.0, "said": 1.0, "kept": 0.0}
+    wrong |= {"wrong": 1.0, "wrong_unhedged": 1.0, "hedged": 0.0}
     wrong |= {f"unsupported_{kind}": 1.0 for kind in unsupported.KINDS}
     refused = {"unanswerable": float(not due), "declined": float(bool(due))}
     return _wording(sample, "") | counted | wrong | refused
@@ -148,7 +151,8 @@ TASK = Task(
         facts.METRIC, answer_f1.METRIC,
         refusal.PRECISION, refusal.RECALL, refusal.F1,
         citations.PRECISION, citations.RECALL, citations.REACH,
-        unsupported.METRIC, *unsupported.BY_KIND, wrong_unhedged.METRIC, grounded_share.METRIC,
+        unsupported.METRIC, *unsupported.BY_KIND, grounded_share.METRIC,
+        wrong_unhedged.METRIC, wrong_unhedged.WRONG, wrong_unhedged.HEDGED,
     ),
     systems=SYSTEMS,
     packages=("app/support", "app/knowledge"),
