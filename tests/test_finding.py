@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from app.core.config import read_yaml
+from app.core.files import ROOT, write_text
 from app.core.memory import Memory, Running
 from app.core.messages import Message
-from app.knowledge.retrieve import Knowledge
+from app.knowledge import confidence, ranker
+from app.knowledge.confidence import Held
+from app.knowledge.retrieve import Fitted, Knowledge
 from app.models.encoder import HashEncoder
 from app.support.chat import SupportChat
 from app.support.finding import find
 from app.support.flows import engine
 from app.support.flows.base import Tools
+from app.support.phrases import HEDGE
 from app.support.session import Session
 from tests.test_support_chat import DOCS, UK
 
@@ -27,9 +34,7 @@ def knowledge() -> Knowledge:
 
 
 def chat(knowledge: Knowledge, *, threshold: float = 0.0, certain: float = 1.1) -> SupportChat:
-    made = SupportChat(knowledge, threshold=threshold)
-    made.certain = certain
-    return made
+    return SupportChat(knowledge, threshold=threshold, certain=certain)
 
 
 def asked(text: str, *before: str) -> tuple[str, list[Message]]:
@@ -113,11 +118,33 @@ def test_an_unsure_answer_offers_the_others_and_a_sure_one_does_not(knowledge: K
     assert not {n.id for n in unsure.near} & {c.id for c in unsure.citations}
     assert unsure.near
     assert not sure.near
-    assert unsure.text == sure.text
+    assert unsure.text == f"{HEDGE['en']}\n\n{sure.text}"
+    assert (unsure.hedged, sure.hedged) == (True, False)
 
 
-def test_certainty_follows_from_the_brief(knowledge: Knowledge) -> None:
-    assert SupportChat(knowledge).certain == pytest.approx(0.9)
+def test_how_certain_is_certain_follows_from_the_error_of_the_brief(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = [False] * 60 + [True, True] + [False] * 30 + [True] * 10
+    held = Held(chances=[1 - n / 200 for n in range(len(wrong))], wrong=wrong)
+    weights = confidence.load().plain.model_copy(update={"threshold": 0.0, "held": held})
+    fitted = confidence.load().model_copy(update={"plain": weights, "asked": weights})
+    known = Knowledge.build(DOCS, HashEncoder(), fitted=Fitted(ranker.NONE, fitted))
+    promised = read_yaml(ROOT / "brief.yaml")
+    kept = {}
+    for rate in (0.01, 0.05, 0.30):
+        promised["features"]["support"]["max_error"] = rate
+        write_text(tmp_path / "brief.yaml", yaml.safe_dump(promised))
+        monkeypatch.setenv("FRONTDESK_BRIEF", str(tmp_path / "brief.yaml"))
+        chat = SupportChat(known)
+        kept[rate] = chat._certain(find(known, UK, [], 3))
+    assert kept[0.01] == 1.0  # sixty right answers are too few to promise it
+    assert 1.0 > kept[0.05] > kept[0.30]
+
+
+def test_a_choice_of_the_customers_own_is_never_hedged(knowledge: Knowledge) -> None:
+    turns = [Message(role="user", content=UK), Message(role="assistant", content="So so.")]
+    assert not SupportChat(knowledge, threshold=0.0, certain=1.0).answer(CARDS, turns).hedged
 
 
 def test_a_near_miss_offers_its_articles_and_a_far_one_none(knowledge: Knowledge) -> None:

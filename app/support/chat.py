@@ -58,6 +58,7 @@ class SupportChat:
         reader: Reader | None = None,
         prompt_version: str = DEFAULT,
         threshold: float | None = None,
+        certain: float | None = None,
         release_id: str = "unreleased",
         options: Options = GREEDY,
         weights: Mapping[str, Base | Remote] | None = None,
@@ -70,8 +71,10 @@ class SupportChat:
         self.prompt_version = prompt_version if system == "reader" else template(prompt_version).id
         self.threshold = threshold
         """Questions of less confidence are declined; None: as fitted on dev."""
+        self.certain = certain
+        """Answers of less confidence say that they may be to another question; None: as fitted, so
+        that the error of the others is within `max_error`."""
         self.max_error = brief.read().features["support"].max_error
-        """Of the answers that do not say that they may be to another question."""
         self.release_id, self.options = release_id, options
         self.curated: Curated | None = None
         """Answers that agents wrote; they come before everything else."""
@@ -170,12 +173,16 @@ class SupportChat:
         found = find(self.knowledge, asked, turns, SHOWN)
         if not found.passages or found.sure < self._floor(found):
             return self._told(self._decline(asked, found), found.sure, asked)
-        near = found if found.sure < found.weights.certain(self.max_error) else None
+        near = found if found.sure < self._certain(found) else None
         return self._told(self._way(asked, turns, found, cancel, near), found.sure, asked, near)
 
     def _floor(self, found: Found) -> float:
         """The confidence below which this question is declined."""
         return found.weights.threshold if self.threshold is None else self.threshold
+
+    def _certain(self, found: Found) -> float:
+        """The confidence from which an answer stands without a hedge."""
+        return found.weights.certain(self.max_error) if self.certain is None else self.certain
 
     def _way(
         self,
@@ -258,8 +265,8 @@ class SupportChat:
                     break
                 said += piece
                 yield TurnPart(piece)
-        hedged = found is not None and ending.finish in ("stop", "length")
-        if found is not None and hedged:
+        hedged = found is not None and ending.finish != "declined"
+        if found is not None and ending.finish in ("stop", "length"):
             ending = ending._replace(near=found.near({c.id for c in ending.citations}))
         yield TurnPart("", True, self._answer(said, sure, detect(asked), ending, hedged=hedged))
 
@@ -296,8 +303,7 @@ def _hedged(way: _Way, hedge: str) -> _Way:
             except StopIteration as stop:
                 ending: Ending = stop.value
                 return ending
-            yield f"{hedge}\n\n"
-            yield first
+            yield f"{hedge}\n\n{first}"
         return (yield from way)
 
 
