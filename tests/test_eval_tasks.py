@@ -240,7 +240,7 @@ def test_a_right_answer_with_its_article(shop: str) -> None:
     assert scores(shop, "q1", answer("It costs €4.90.", "cost")) == {
         "unanswerable": 0, "declined": 0, "answered": 1, "gold_fact_recall": 1,
         "cited": 1, "gold_articles": 1, "cited_gold": 1, "reached_gold": 1,
-        "unsupported": 0, "wrong_unhedged": 0,
+        "unsupported": 0, "wrong": 0, "wrong_unhedged": 0, "hedged": 0,
         "unsupported_numbers": 0, "unsupported_dates": 0, "unsupported_names": 0,
         "said": 0, "kept": 0,
     }  # fmt: skip

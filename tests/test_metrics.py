@@ -417,17 +417,22 @@ def test_unsupported_rate_is_over_the_answers_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "fact", "cited", "wrong"),
+    ("answered", "fact", "cited", "hedged", "wrong"),
     [
-        (True, False, False, 1),
-        (True, True, False, 0),
-        (True, False, True, 0),
-        (False, False, False, 0),
+        (True, False, False, False, (1, 1, 0)),
+        (True, False, False, True, (1, 0, 1)),
+        (True, True, False, False, (0, 0, 0)),
+        (True, False, True, True, (0, 0, 1)),
+        (False, False, False, True, (0, 0, 0)),
     ],
 )
-def test_wrong_and_unhedged(answered: bool, fact: bool, cited: bool, wrong: int) -> None:
-    found = wrong_unhedged.wrong_unhedged(answered=answered, fact_stated=fact, gold_cited=cited)
-    assert found == wrong
+def test_wrong_unhedged_and_hedged(
+    answered: bool, fact: bool, cited: bool, hedged: bool, wrong: tuple[int, int, int]
+) -> None:
+    found = wrong_unhedged.scores(
+        answered=answered, fact_stated=fact, gold_cited=cited, hedged=hedged
+    )
+    assert (found["wrong"], found["wrong_unhedged"], found["hedged"]) == wrong
 
 
 # what all metrics share

@@ -578,6 +578,7 @@ def services(server: FakeOpenAI) -> Iterator[Services]:
     fakes.support = SupportChat.of_system(  # type: ignore[assignment]
         "base", ARTICLES, model=server.ref, encoder=HashEncoder(), threshold=0.0
     )
+    fakes.support.certain = 0.0
     made = make_services(fakes)
     yield made
     made.stop()

@@ -57,6 +57,9 @@ class Found:
         dense = self._vectors @ HashEncoder().encode([question])[0] if self.passages else []
         return Scores(np.array(words, np.float32), np.asarray(dense, np.float32))
 
+    def heard(self, question: str) -> None:
+        """It keeps no ways to ask."""
+
     def clues(self, question: str, rows: Rows) -> Array:
         """Over the few that were given back."""
         encoder = HashEncoder()

@@ -259,7 +259,7 @@ def test_a_chat_reads_with_the_run_that_it_is_given(run: Path, bert: Path) -> No
         threshold=0.0, span_threshold=-1e9,
     )  # fmt: skip
     answer = chat.answer(LONG)
-    assert answer.text.startswith("Refunds take 4 working days.")
+    assert "Refunds take 4 working days." in answer.text
     assert answer.citations[0].id == "refunds"
     assert (chat.system, chat.prompt_version) == ("reader", readers.PROMPT_VERSION)
 
@@ -276,7 +276,7 @@ def test_a_released_reader_is_served_as_it_was_evaluated(
         engines=[Engine(engine="transformers", dtype="float32")],
     ).save(tmp_path)  # fmt: skip
     chat = SupportChat.load(tmp_path, SHOP)
-    assert chat.answer(LONG).text.startswith("Refunds take 4 working days.")
+    assert "Refunds take 4 working days." in chat.answer(LONG).text
     assert (chat.release_id, chat.reader.threshold if chat.reader else None) == ("support-9", -1e9)
     assert set(chat.weights) == {"encoder", "model"}
 

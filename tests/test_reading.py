@@ -17,6 +17,7 @@ from app.knowledge.split import sentences
 from app.models.encoder import HashEncoder
 from app.models.reader import PROMPT_VERSION, Span
 from app.support.chat import SupportChat
+from app.support.phrases import HEDGE
 from app.support.reading import around, read
 from tests.test_support_chat import BOTH, DOCS, UK
 
@@ -43,7 +44,7 @@ class Finds:
 def reading(*words: str) -> tuple[SupportChat, Finds]:
     found: Any = Finds(*words)
     knowledge = Knowledge.build(DOCS, HashEncoder())
-    return SupportChat(knowledge, "reader", reader=found, threshold=0.0), found
+    return SupportChat(knowledge, "reader", reader=found, threshold=0.0, certain=0.0), found
 
 
 def test_the_answer_is_the_sentence_that_holds_the_span_with_its_source() -> None:
@@ -51,6 +52,14 @@ def test_the_answer_is_the_sentence_that_holds_the_span_with_its_source() -> Non
     assert answer.text == "Delivery to the UK costs €7.50, and you pay it at the checkout."
     assert [citation.id for citation in answer.citations] == ["delivery"]
     assert (answer.system, answer.declined, answer.finish) == ("reader", False, "stop")
+
+
+def test_where_it_may_be_to_another_question_it_says_so_first() -> None:
+    chat = reading("€7.50")[0]
+    chat.certain = 1.0
+    answer = chat.answer(UK)
+    assert answer.text.startswith(f"{HEDGE['en']}\n\nDelivery to the UK costs €7.50")
+    assert answer.hedged
 
 
 def test_what_the_reader_does_not_find_is_declined() -> None:

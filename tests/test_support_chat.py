@@ -348,7 +348,7 @@ def test_a_model_system_without_a_model_is_refused(knowledge: Knowledge) -> None
 def test_scripted_needs_no_weights_and_no_release(tmp_path: Path) -> None:
     chat = SupportChat.load(tmp_path, DOCS, model_override="scripted")
     answer = chat.answer("Which delivery costs apply for the UK at the checkout?")
-    assert answer.text.startswith("Delivery to the UK costs €7.50")
+    assert "Delivery to the UK costs €7.50" in answer.text
     assert (answer.release, answer.system) == ("scripted", "model")
 
 

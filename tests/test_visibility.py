@@ -130,6 +130,7 @@ def test_the_same_system_over_other_articles_leaves_the_first_as_it_was() -> Non
     first = SupportChat(
         Knowledge.build([{"id": "a", "text": "Tea is brewed at 80 degrees."}], HashEncoder()),
         threshold=0.0,
+        certain=0.0,
     )
     second = first.over([{"id": "b", "text": "Tea is brewed at 95 degrees."}])
     asked = "How hot is tea brewed?"

@@ -69,12 +69,13 @@ def places(says: str, sentences: Sequence[str]) -> list[int]:
 
     Space does not count: a paragraph may be wrapped in the file and not in the passage.
     """
-    wanted = _bare(says)
+    wanted = bare(says)
     if not wanted:
         return []
-    bare = [_bare(sentence) for sentence in sentences]
-    return [n for n, own in enumerate(bare) if own and (wanted in own or own in wanted)]
+    cut = [bare(sentence) for sentence in sentences]
+    return [n for n, own in enumerate(cut) if own and (wanted in own or own in wanted)]
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """`text` without space."""
     return _SPACE.sub("", text)

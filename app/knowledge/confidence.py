@@ -71,13 +71,13 @@ class Confidence(Strict):
     """How the search was set."""
     plain: Fitted
     asked: Fitted
-    """Where the articles of the language carry ways to ask."""
+    """Where the article in question carries ways to ask."""
     fitted: dict[str, object]
     """Provenance: data and encoder by sha256, n, AUROC and errors on dev."""
 
-    def of(self, ranking: Ranking) -> Fitted:
-        """The set that goes with a ranking."""
-        return self.plain if ranking.heard is None else self.asked
+    def of(self, ranking: Ranking, row: int | None = None) -> Fitted:
+        """The set that goes with the passage in `row` (default: the best)."""
+        return self.plain if _unheard(ranking, row) else self.asked
 
 
 _NOTHING = Fitted(languages={}, threshold=0.0, held=Held(chances=[], wrong=[]))
@@ -106,8 +106,15 @@ def features(ranking: Ranking, best: int) -> dict[str, float]:
         "cosine": float(ranking.halves.dense[best]),
         "share": float(ranking.halves.bm25[best]),
     }
-    if ranking.heard is None:
+    if ranking.heard is None or _unheard(ranking, best):
         return found
-    own, totals = float(ranking.heard.total[best]), ranking.heard.total
-    asked = own if math.isfinite(own) else float(totals[totals == totals].min())
-    return found | {"asked": asked, "elsewhere": ranking.heard.elsewhere}
+    heard = ranking.heard
+    return found | {"asked": float(heard.total[best]), "elsewhere": heard.elsewhere}
+
+
+def _unheard(ranking: Ranking, row: int | None) -> bool:
+    """Whether the article carries no ways to ask."""
+    if ranking.heard is None or not len(ranking.fused):
+        return True
+    best = int(ranking.fused.argmax()) if row is None else row
+    return not math.isfinite(ranking.heard.total[best])

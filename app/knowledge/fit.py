@@ -47,8 +47,6 @@ GRID_ZH = {"bm25_weight_zh": (0.5, 0.7, 0.8, 0.9, 1.0)}
 GRID_ASKED = {"asked_weight": (0.0, 0.3, 0.4, 0.5, 0.7, 0.9)}
 WEIGHT, PUBLIC = 2.0, {"data:stackfaq": 5.0, "data:squad2_small": 1.0}
 """How much a question counts, so that no set loses: a hundred of the shop's beside thousands."""
-_FEATURES = ("cosine", "share", "asked", "elsewhere")
-"""What confidence goes by where articles carry ways to ask."""
 BETTER = 0.02
 """Of the mean reciprocal rank: a weight stays as it is where no other is better by more."""
 C = 0.5
@@ -145,9 +143,9 @@ def carries_questions(knowledge: Knowledge, seen: Corpus) -> bool:
 def fitted_on(knowledge: Knowledge, seen: Corpus, *, hide: bool) -> tuple[Fitted, dict[str, Any]]:
     """Confidence for `knowledge`, and what it measures; hide: see `samples`."""
     drawn = samples(knowledge, seen, hide=hide)
-    names = _FEATURES if not hide else None
+    heard = "asked" in drawn[0].found
     fits = {
-        name: fit(name, drawn, names or _features(knowledge.config, name)) for name in LANGUAGES
+        name: fit(name, drawn, _features(knowledge.config, name, heard=heard)) for name in LANGUAGES
     }
     held = held_out(drawn, fits)
     point = choose(curve(held))
@@ -232,9 +230,11 @@ def _mrr(
     return float(reciprocal_ranks(knowledge, seen, language).mean())
 
 
-def _features(config: RetrievalConfig, language: str) -> tuple[str, ...]:
-    """What the confidence goes by: not by a cosine that says little of the language."""
-    return ("share",) if config.words(language) >= WORDS_DECIDE else ("cosine", "share")
+def _features(config: RetrievalConfig, language: str, *, heard: bool) -> tuple[str, ...]:
+    """What the confidence goes by: not by a cosine that says little of the language; where articles
+    carry ways to ask, by those, and by the better half of the search."""
+    halves = ("share",) if config.words(language) >= WORDS_DECIDE else ("cosine", "share")
+    return (*halves[:1], "asked", "elsewhere") if heard else halves
 
 
 def reciprocal_ranks(knowledge: Knowledge, seen: Corpus, language: str) -> Any:

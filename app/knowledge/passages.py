@@ -107,12 +107,16 @@ class MemoryIndex:
                 for section in article.sections:
                     found[section.passage.lang].append(section)
         known = [*before._shelves[audience].values(), *self._shelves["public"].values()]
-        return {lang: self._kept(s, known) or self._shelf(s) for lang, s in found.items()}
+        last = before._shelves[audience]
+        return {
+            lang: self._kept(own, known) or self._shelf(own, last.get(lang))
+            for lang, own in found.items()
+        }
 
     def _kept(self, sections: Sequence[Section], known: Sequence[Shelf]) -> Shelf | None:
         return next((shelf for shelf in known if shelf.sections == sections), None)
 
-    def _shelf(self, sections: Sequence[Section]) -> Shelf:
+    def _shelf(self, sections: Sequence[Section], before: Shelf | None = None) -> Shelf:
         language = sections[0].passage.lang if sections else ""
         speaks = language not in self._mute
-        return Shelf(sections, self._encoder, self._encode, speaks=speaks)
+        return Shelf(sections, self._encoder, self._encode, speaks=speaks, before=before)

@@ -165,7 +165,7 @@ class Knowledge:
         if not len(ranking.fused):
             return 0.0
         best = int(ranking.fused.argmax()) if row is None else row
-        weights = self.fitted.confidence.of(ranking)
+        weights = self.fitted.confidence.of(ranking, best)
         return weights(features(ranking, best), detect(question))
 
     def rank(

@@ -66,8 +66,9 @@ class Shelf:
         encode: Callable[[str], Array],
         *,
         speaks: bool = True,
+        before: Shelf | None = None,
     ) -> None:
-        """speaks: whether the encoder knows the language."""
+        """speaks: whether the encoder knows the language; before: the shelf that this follows."""
         self.sections = list(sections)
         self.passages = [section.passage for section in sections]
         self.rows = {passage.id: row for row, passage in enumerate(self.passages)}
@@ -78,12 +79,13 @@ class Shelf:
         self._dense, self._dense_titles = DenseIndex(texts, encoder), DenseIndex(titles, encoder)
         self._clues = Clues(sections, encoder)
         language = sections[0].passage.lang if sections else ""
-        self._asked = asked_index(sections, encoder if speaks else None, language)
+        known = before.asked if before else None
+        self.asked = asked_index(sections, encoder if speaks else None, language, known)
         self._encode = encode
 
     def heard(self, question: str) -> Heard | None:
         """See Candidates.heard."""
-        return self._asked(question, self._encode(question)) if self._asked else None
+        return self.asked(question, self._encode(question)) if self.asked else None
 
     def clues(self, question: str, rows: Rows) -> Array:
         """See Candidates.clues."""

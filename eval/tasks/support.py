@@ -137,7 +137,7 @@ def _worst(sample: Sample) -> dict[str, float]:
     due = len(sample.gold)
     counted = {"cited": 1.0, "gold_articles": float(due), "cited_gold": 0.0, "reached_gold": 0.0}
     wrong = {"answered": 1.0, "unsupported": 1.0, "said": 1.0, "kept": 0.0}
-    wrong |= {"wrong": 1.0, "wrong_unhedged": 1.0, "hedged": 0.0}
+    wrong |= {"wrong": 1.0, "wrong_unhedged": 1.0, "hedged": 1.0}
     wrong |= {f"unsupported_{kind}": 1.0 for kind in unsupported.KINDS}
     refused = {"unanswerable": float(not due), "declined": float(bool(due))}
     return _wording(sample, "") | counted | wrong | refused

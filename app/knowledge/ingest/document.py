@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.core.language import normalise
 from app.core.prompt import defuse
@@ -46,7 +46,8 @@ class Document(NamedTuple):
     visibility: str = ""
     """public or agents; empty: as the command says."""
     url: str = ""
-    questions: Sequence[str] = ()
+    questions: Sequence[str | dict[str, Any]] = ()
+    """Ways to ask, see app.knowledge.alternates."""
 
 
 class Read(NamedTuple):

@@ -1,4 +1,5 @@
-"""Markdown with YAML front matter (title, lang, visibility, url), read by markdown-it-py.
+"""Markdown with YAML front matter (title, lang, visibility, url, questions, unanswered), read by
+markdown-it-py.
 
 markdown-it-py is CommonMark with tables, pure Python, of the Executable Books project; rich needs
 it already. Markup is taken away, structure stays; HTML in it is read as HTML.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import yaml
 from markdown_it import MarkdownIt
@@ -17,9 +19,10 @@ from app.knowledge.ingest import webpage
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import Document, Read, Unreadable, named
 from app.knowledge.ingest.outline import Outline
+from app.knowledge.ingest.ways import questions_of
 
-MAX_FRONT = 16_000
-"""Characters of front matter."""
+MAX_FRONT = 200_000
+"""Characters of front matter; some hundred ways to ask are a few thousand."""
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table")
 _INLINE_HTML = re.compile(r"[&<>]")
@@ -33,15 +36,18 @@ def read(data: bytes, name: str) -> Read:
     fields, body = front_matter(text.replace("\r\n", "\n").replace("\r", "\n"))
     outline = Outline()
     write(body, outline)
-    document, more = named(Document(outline.text(), outline.first_heading or name), fields)
+    plain = {key: value for key, value in fields.items() if isinstance(value, str)}
+    document, more = named(Document(outline.text(), outline.first_heading or name), plain)
+    ways, faults = questions_of(fields.get("questions"), fields.get("unanswered"), outline.text())
+    document = document._replace(questions=ways)
     if document.title != outline.first_heading and outline.first_heading:
         document = document._replace(text=f"## {outline.first_heading}\n\n{document.text}")
-    return Read([document], [*notes, *more])
+    return Read([document], [*notes, *more, *faults])
 
 
-def front_matter(text: str) -> tuple[dict[str, str], str]:
-    """The fields that are plain words, and the text below. Raises Unreadable where it is no YAML:
-    what it says of visibility must not be lost."""
+def front_matter(text: str) -> tuple[dict[str, Any], str]:
+    """The fields, whose values are words, lists and maps, and the text below. Raises Unreadable
+    where it is no YAML: what it says of visibility must not be lost."""
     text = text.lstrip("\ufeff")
     found = _FRONT.match(text)
     if not found:
@@ -58,8 +64,7 @@ def front_matter(text: str) -> tuple[dict[str, str], str]:
             f"has front matter that is no YAML{at}", "write `key: value` lines"
         ) from None
     fields = tree if isinstance(tree, dict) else {}
-    told = {str(key).lower(): value for key, value in fields.items() if isinstance(value, str)}
-    return told, text[found.end() :]
+    return {str(key).lower(): value for key, value in fields.items()}, text[found.end() :]
 
 
 def write(body: str, outline: Outline) -> None:

@@ -1,4 +1,7 @@
-"""CSV of questions and answers: every row an article, whose title is its question."""
+"""CSV of questions and answers: every row an article, whose title is its question.
+
+A column `also` holds other ways to ask it, with line breaks or `|` between them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 from app.core.errors import InputError
 from app.core.files import sha256_text
 from app.core.records import Row, csv_rows, pick
+from app.knowledge.alternates import MAX_EACH, MAX_TEXT
 from app.knowledge.ingest import markdown, webpage
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import (
@@ -24,6 +28,7 @@ from app.knowledge.ingest.outline import Outline
 NAMES = {
     "question": ("question", "q", "questions", "问题", "问"),
     "answer": ("answer", "a", "answers", "答案", "回答", "答"),
+    "also": ("also", "also asked", "alternatives", "variants", "其他问法", "相似问题", "也可以问"),
     "lang": ("lang", "language", "语言"),
     "visibility": ("visibility", "可见性"),
     "url": ("url", "link", "链接"),
@@ -32,6 +37,8 @@ NAMES = {
 _FIELDS = dict.fromkeys(NAMES, "optional") | {"question": "required", "answer": "required"}
 _REMEDY = "Call one column `question` and one `answer`"
 _TAG = re.compile(r"</?(?:p|br|div|ul|ol|li|a|b|strong|em|table|span)\b[^>]*>", re.IGNORECASE)
+_BREAK = re.compile(r"[\n|]")
+"""Between several ways to ask in one cell."""
 MAX_ROWS = 50_000
 
 
@@ -59,7 +66,10 @@ def read(data: bytes, name: str) -> Read:
         if key in documents:
             notes.append(Note(f"{where} repeats a question and is left out", "join the two"))
             continue
-        document = Document(answer, question[:MAX_TITLE], key, questions=[question])
+        others = [line(way) for way in _BREAK.split(row.get("also") or "")]
+        asked = list(dict.fromkeys(way for way in (question, *others) if way))
+        kept = [way for way in asked if len(way) <= MAX_TEXT][:MAX_EACH]
+        document = Document(answer, question[:MAX_TITLE], key, questions=kept)
         fields = {f: row.get(f) or "" for f in ("lang", "visibility", "url")}
         documents[key], more_notes = named(document, fields, where)
         notes += more_notes
