@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.knowledge.alternates import MAX_EACH
 from app.knowledge.ingest import markdown, questions, webpage
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import Document, Read, Unreadable, plain
@@ -257,3 +258,61 @@ def test_any_text_can_be_cut_after_it_was_read(text: str) -> None:
     for read in (markdown.read, webpage.read):
         for document in read(text.replace("\0", "").encode(), "name").documents:
             split({"id": "a", "text": document.text})
+
+
+WAYS = """---
+title: Delivery
+questions:
+  - what would the postman charge me
+  - text: oslo, how dear
+    says: Norway costs €9.50,
+      because of the border.
+  - text: mars?
+    says: Mars is free
+  - [no, text]
+  - texts: wrong key
+unanswered:
+  - do you deliver on horseback
+  - {text: no map}
+---
+Norway costs €9.50, because of the border.
+"""
+
+
+def test_front_matter_brings_ways_to_ask_and_near_misses() -> None:
+    found = markdown.read(WAYS.encode(), "delivery")
+    (document,) = found.documents
+    assert document.questions == (
+        "what would the postman charge me",
+        {"text": "oslo, how dear", "says": "Norway costs €9.50, because of the border."},
+        "mars?",
+        {"text": "do you deliver on horseback", "answered": False},
+    )
+    reasons = [note.reason for note in found.notes]
+    assert any("'Mars is free' is not in the article" in reason for reason in reasons)
+    assert sum("is left out" in reason for reason in reasons) == 3
+    (section,) = split({"id": "d", **document._asdict()})
+    assert [way.sentence for way in section.asked] == [-1, 0, -1]
+    assert section.missed == ("do you deliver on horseback",)
+
+
+@pytest.mark.parametrize("field", ["questions: {a: b}", "questions:", "unanswered: {a: b}"])
+def test_ways_that_are_no_list_leave_the_article_as_it_is(field: str) -> None:
+    (document,) = markdown.read(f"---\n{field}\n---\nNorway costs more.".encode(), "n").documents
+    assert (document.text, document.questions) == ("Norway costs more.", ())
+
+
+def test_more_ways_than_an_article_may_have_are_cut_and_named() -> None:
+    many = "\n".join(f"  - way {n}" for n in range(MAX_EACH + 1))
+    found = markdown.read(f"---\nquestions:\n{many}\n---\nText.".encode(), "n")
+    assert len(found.documents[0].questions) == MAX_EACH
+    assert any("are kept" in note.reason for note in found.notes)
+
+
+def test_a_column_of_other_ways_to_ask_is_broken_at_lines_and_bars() -> None:
+    table = (
+        'question,answer,Also asked\nCost?,It is €5.,"how dear|what price\nCost?"\nWhen?,Soon.,\n'
+    )
+    first, second = questions.read(table.encode(), "faq.csv").documents
+    assert first.questions == ["Cost?", "how dear", "what price"]
+    assert second.questions == ["When?"]

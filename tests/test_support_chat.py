@@ -19,7 +19,7 @@ from app.models.base import GREEDY, Delta, Finish, Options
 from app.models.encoder import HashEncoder
 from app.models.references import resolve
 from app.support.chat import Answer, SupportChat
-from app.support.phrases import CONTACT, decline, small_talk
+from app.support.phrases import CONTACT, decline, small_talk, without_small_talk
 
 DOCS: list[dict[str, Any]] = [
     {"id": "delivery", "title": "What delivery costs", "url": "/help/delivery",
@@ -429,3 +429,17 @@ def test_a_release_of_an_unknown_prompt_is_refused(tmp_path: Path) -> None:
 def test_a_missing_release_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="deploy promote"):
         SupportChat.load(tmp_path, DOCS)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("Thanks. What does delivery cost?", "What does delivery cost?"),
+        ("Hello! I have a question. Ok.", "I have a question."),
+        ("谢谢！运费多少？", "运费多少？"),
+        ("Thanks.", "Thanks."),
+        ("", ""),
+    ],
+)
+def test_greetings_and_thanks_around_a_question_are_not_searched_for(said: str, asked: str) -> None:
+    assert without_small_talk(said) == asked

@@ -191,10 +191,13 @@ class Knowledge:
                 for part, view in zip(first.parts, views, strict=True)
             )
             first = first._replace(parts=tuple(ordered))
-        return self._listened(first, whole, asked)
+        return self._listened(first, question, whole, asked)
 
-    def _listened(self, first: Ranking, whole: str, asked: Sequence[str]) -> Ranking:
-        """The ranking with what the ways to ask say, where articles carry any."""
+    def _listened(self, first: Ranking, question: str, whole: str, asked: Sequence[str]) -> Ranking:
+        """The ranking with what the ways to ask say, where articles carry any.
+
+        Of a follow-up, the turn before tells the article and the question itself the sentence.
+        """
         said = [first.shelf.heard(normalise(text)) for text in (whole, *asked)]
         heard = [each for each in said if each is not None]
         if not heard:
@@ -205,7 +208,12 @@ class Knowledge:
             np.where(np.isnan(own), part, share * own + (1 - share) * part)
             for part, own in zip(first.parts, known, strict=True)
         )
-        return first._replace(parts=parts, heard=heard[0])
+        sentences = dict[tuple[int, int], float]()
+        alone = first.shelf.heard(normalise(question)) if question != whole else None
+        for each in [*heard, alone] if alone else heard:
+            for place, chance in each.sentences.items():
+                sentences[place] = max(chance, sentences.get(place, 0.0))
+        return first._replace(parts=parts, heard=heard[0]._replace(sentences=sentences))
 
     def evidence(
         self, first: Ranking, whole: str, asked: Sequence[str]

@@ -170,6 +170,7 @@ class SupportChat:
         said = phrases.small_talk(asked)
         if said:
             return self._told(_say(said), 1.0, asked)
+        asked = phrases.without_small_talk(asked)
         found = find(self.knowledge, asked, turns, SHOWN)
         if not found.passages or found.sure < self._floor(found):
             return self._told(self._decline(asked, found), found.sure, asked)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from app.core.prompt import DECLINE
+from app.knowledge.split import sentences
 
 CONTACT = "hello@fernandkettle.example"
 """Where a person reads; of the demo shop."""
@@ -85,6 +86,12 @@ def decline(language: str, nearest: Sequence[str] = ()) -> str:
         said.append(sentence.format(between.join(quoted.format(title) for title in nearest)))
     said.append(_WHAT_NOW[language])
     return ("" if language == "zh" else " ").join(said)
+
+
+def without_small_talk(text: str) -> str:
+    """`text` without the sentences that are greetings, thanks or the like; whole where all are."""
+    kept = [sentence for sentence in sentences(text) if small_talk(sentence) is None]
+    return " ".join(kept) if kept else text
 
 
 def small_talk(text: str) -> str | None:

@@ -23,14 +23,14 @@ from app.knowledge.terms import terms
 class QuoteConfig:
     """How much is quoted, chosen on the demo's train and dev questions, never on test."""
 
-    max_words: int = 90
-    """Of all sentences together; the best one is quoted however long it is."""
+    max_words: int = 100
+    """Of all sentences together; the best one of an article is quoted however long it is."""
     first_sentence: float = 0.1
     """Added to the score of a paragraph's first sentence."""
     shared_words: float = 0.3
     """Added in proportion to the content words of the question that a sentence has."""
-    depth: float = 0.3
-    """A sentence is left out that scores this much below the best one."""
+    depth: float = 0.4
+    """A sentence is left out that scores this much below the best one of its article."""
     asked: float = 0.6
     """Added in proportion to what the ways to ask say for a sentence (app.knowledge.asked)."""
 
@@ -73,7 +73,8 @@ def quote(
     asked: the question with what it follows, as it was ranked; articles: what the answer rests on,
     best first (Ranking.leading).
     """
-    chosen = _fill(_candidates(ranking, articles, set(terms(asked)), config), config)
+    candidates = _candidates(ranking, articles, set(terms(asked)), config)
+    chosen = _fill(candidates, articles, ranking, config)
     rows = sorted({c.row for c in chosen}, key=lambda row: _place(ranking, articles, row))
     return [
         Quoted(
@@ -99,18 +100,23 @@ def _candidates(
     return sorted(found, key=lambda c: -c.score)
 
 
-def _fill(candidates: Sequence[_Candidate], config: QuoteConfig) -> list[_Candidate]:
-    """The best that fit, each with the sentences before it, which it may lean on."""
+def _fill(
+    candidates: Sequence[_Candidate], articles: Sequence[str], ranking: Ranking, config: QuoteConfig
+) -> list[_Candidate]:
+    """Of each article the best that fit into its share of the words, each with the sentences before
+    it, which it may lean on."""
     by_place = {(c.row, c.order): c for c in candidates}
     chosen: dict[tuple[int, int], _Candidate] = {}
-    left, lowest = config.max_words, candidates[0].score - config.depth
-    for best in candidates:
-        before = [(best.row, order) for order in range(best.order + 1)]
-        more = {place: by_place[place] for place in before if place not in chosen}
-        words = sum(word_count(c.text) for c in more.values())
-        if not chosen or (best.score >= lowest and words <= left):
-            chosen |= more
-            left -= words
+    for article in articles:
+        own = [c for c in candidates if ranking.shelf.articles[c.row] == article]
+        left, lowest = config.max_words // len(articles), own[0].score - config.depth
+        for best in own:
+            before = [(best.row, order) for order in range(best.order + 1)]
+            more = {place: by_place[place] for place in before if place not in chosen}
+            words = sum(word_count(c.text) for c in more.values())
+            if best is own[0] or (best.score >= lowest and words <= left):
+                chosen |= more
+                left -= words
     return list(chosen.values())
 
 

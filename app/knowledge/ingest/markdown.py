@@ -39,7 +39,7 @@ def read(data: bytes, name: str) -> Read:
     plain = {key: value for key, value in fields.items() if isinstance(value, str)}
     document, more = named(Document(outline.text(), outline.first_heading or name), plain)
     ways, faults = questions_of(fields.get("questions"), fields.get("unanswered"), outline.text())
-    document = document._replace(questions=ways)
+    document = document._replace(questions=tuple(ways))
     if document.title != outline.first_heading and outline.first_heading:
         document = document._replace(text=f"## {outline.first_heading}\n\n{document.text}")
     return Read([document], [*notes, *more, *faults])
