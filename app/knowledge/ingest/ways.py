@@ -21,6 +21,9 @@ def questions_of(
     found, notes = list[str | dict[str, Any]](), list[Note]()
     for entry in _entries(asked, "questions", notes):
         fields = {"text": entry} if isinstance(entry, str) else entry
+        if not isinstance(fields, Mapping):
+            notes.append(_left_out("questions", entry))
+            continue
         question, says = line(str(fields.get("text", ""))), line(str(fields.get("says", "")))
         if not question or len(question) > MAX_TEXT or not fields.keys() <= {"text", "says"}:
             notes.append(_left_out("questions", entry))
