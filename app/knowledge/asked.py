@@ -1,9 +1,10 @@
 """Which article, and which of its sentences, a question asks for: learnt from ways to ask.
 
-Two linear support vector machines (one against the rest, Fan et al. 2008), over what a question's letters and its meaning are: runs of letters by TF-IDF, which
-survive slips and need no words of a language, beside the encoder's vector. One has a class an
-article, the other a class a statement (the sentences that an author named); each has one more for
-what no article answers: near misses, and what people ask at any desk (elsewhere.jsonl).
+Two linear support vector machines (one against the rest, Fan et al. 2008), over what a question's
+letters and its meaning are: runs of letters by TF-IDF, which survive slips and need no words of a
+language, beside the encoder's vector. One has a class an article, the other a class a statement
+(the sentences that an author named); each has one more for what no article answers: near misses,
+and what people ask at any desk (elsewhere.jsonl).
 
 Fitted on what the articles carry and nothing else, in a minute for 10,000 ways to ask, and kept in
 the cache by its content. On the demo's train and dev questions, which it never saw, the right
