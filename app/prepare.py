@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from app.core.data import corpus
 from app.core.errors import guarded
 from app.core.files import DEMO, cache_dir, var_dir, writable
 from app.core.settings import load
@@ -33,6 +34,7 @@ def steps() -> list[Step]:
     return [
         Step(f"encoder {encoder}", "91 MB, checked in 1 s", lambda: _weights(encoder)),
         Step(f"chat model {chat}", "270 MB, unpacked in 20 s", lambda: _weights(chat)),
+        Step("ways to ask", "23,000, learnt in 2 min", _learnt),
         Step("database", "under 1 MB, 1 s", _database),
         Step("demo shop", "2,000 order lines, 1 s", _shop),
     ]
@@ -52,6 +54,13 @@ def prepare() -> None:
 def _weights(ref: str) -> str:
     found = references.resolve(ref)
     return f"from {found.source}, sha256 {found.sha256[:12]}"
+
+
+def _learnt() -> str:
+    from app.knowledge.learnt import learn
+
+    found = learn(corpus("demo:support").docs)
+    return f"{len(found)} models, {sum(path.stat().st_size for path in found) / 1e6:.0f} MB"
 
 
 def _database() -> str:

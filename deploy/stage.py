@@ -9,6 +9,8 @@ training nor evaluation code, no database, no secret. `python -m deploy check DI
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +52,7 @@ def _build(folder: Path) -> None:
     _copy_product(folder)
     for base in manifest.bases():
         _copy_weights(base, folder / WEIGHTS)
+    _copy_learnt(folder / WEIGHTS / "asked")
     write_text(folder / "requirements.txt", "\n".join(manifest.pins()) + "\n")
     write_text(folder / "README.md", front_matter() + _READ_ME)
     write_text(folder / ".gitattributes", "*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
@@ -87,6 +90,14 @@ def _copy_weights(base: Base, folder: Path) -> None:
             shutil.copy2(source, copy)
     if found.unpacker is None and sha256_file(target / found.file) != base.sha256:
         raise InputError(f"{target / found.file} changed while it was copied; stage again")
+
+
+def _copy_learnt(folder: Path) -> None:
+    """What is learnt from the articles' ways to ask: a minute that the Space need not spend."""
+    command = [sys.executable, "-m", "app.knowledge.learnt", str(folder)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise InputError(f"{' '.join(command[1:])} failed: {run.stderr.strip()[-500:]}")
 
 
 def front_matter() -> str:

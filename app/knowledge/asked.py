@@ -28,7 +28,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
 from app.core.errors import InputError
-from app.core.files import atomic_path, cache_dir
+from app.core.files import ROOT, atomic_path, cache_dir
 from app.core.language import normalise
 from app.core.records import read_rows
 from app.knowledge.split import Section
@@ -37,6 +37,8 @@ from app.models.encoder import Array, TextEncoder
 
 VERSION = 1
 """Of how it is fitted: another one leaves what the cache holds."""
+SHIPPED = ROOT / "weights" / "asked"
+"""Where a staged Space has what was learnt, so that it need not learn at its start."""
 ELSEWHERE = Path(__file__).with_name("elsewhere.jsonl")
 RUNS = {"zh": (1, 2)}
 OTHER_RUNS = (2, 4)
@@ -99,7 +101,7 @@ class AskedIndex:
     """Of n sections, in their order; made by `asked_index`."""
 
     def __init__(self, ways: Ways, count: int, machines: _Machines, language: str) -> None:
-        self.ways, self._count, self._language = ways, count, language
+        self.ways, self._count, self.language = ways, count, language
         self._machines = machines
         self._letters = _letters(language, machines)
         self._weights = [w.astype(np.float32) for w in (machines.articles, machines.statements)]
@@ -138,7 +140,7 @@ class AskedIndex:
             for places in self.ways.statement_places
         ]
         kept = self.ways._replace(article_rows=article_rows, statement_places=statement_places)
-        return AskedIndex(kept, count, self._machines, self._language)
+        return AskedIndex(kept, count, self._machines, self.language)
 
 
 def asked_index(
@@ -155,14 +157,21 @@ def asked_index(
     found = ways(sections, language)
     if found is None:
         return None
-    path = cache_dir() / "asked" / f"{_key(found, encoder, language)}.npz"
-    machines = _read(path)
+    path = place(found, encoder, language)
+    machines = _read(path) or _read(SHIPPED / path.name)
     if machines is None and before is not None and len(found.texts) > QUICK:
         return before.over(found, len(sections))
     if machines is None:
         machines = fit(found, encoder, language)
         _keep(path, machines)
     return AskedIndex(found, len(sections), machines, language)
+
+
+def place(found: Ways, encoder: TextEncoder | None, language: str) -> Path:
+    """Where the cache keeps what is learnt from `found`."""
+    said = [VERSION, key(encoder) if encoder else None, language, MEANING, C, found]
+    name = hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()[:32]
+    return cache_dir() / "asked" / f"{name}.npz"
 
 
 def _by_article(found: Ways) -> list[list[str]]:
@@ -270,11 +279,6 @@ def _plain(text: str) -> str:
 
 def _chance(decision: Any) -> Any:
     return 1 / (1 + np.exp(-SLOPE * (decision - MIDDLE)))
-
-
-def _key(found: Ways, encoder: TextEncoder | None, language: str) -> str:
-    said = [VERSION, key(encoder) if encoder else None, language, MEANING, C, found]
-    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
 def _read(path: Path) -> _Machines | None:

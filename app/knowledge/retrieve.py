@@ -22,7 +22,7 @@ from app.knowledge.confidence import Confidence, features
 from app.knowledge.parts import parts
 from app.knowledge.passages import Audience, Doc, MemoryIndex, PassageIndex, fingerprint
 from app.knowledge.ranker import Ranker
-from app.knowledge.settings import LANGUAGES, WORDS_DECIDE, RetrievalConfig
+from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import Candidates, Ranking, Scores
 from app.models.encoder import Array, TextEncoder
 
@@ -80,8 +80,7 @@ class Knowledge:
         """
         known = fitted or shipped()
         own = config or known.confidence.retrieval
-        mute = [language for language in LANGUAGES if own.words(language) >= WORDS_DECIDE]
-        index = MemoryIndex(encoder, mute).changed(docs)
+        index = MemoryIndex(encoder, own.mute()).changed(docs)
         if not index.candidates((), "en", "agents").passages:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
         return cls(index, own, known, encoder)

@@ -38,3 +38,7 @@ class RetrievalConfig(Strict):
     def words(self, language: str) -> float:
         """The share of BM25 in that language."""
         return self.bm25_weight_zh if language == "zh" else self.bm25_weight
+
+    def mute(self) -> list[str]:
+        """The languages that the encoder does not speak."""
+        return [language for language in LANGUAGES if self.words(language) >= WORDS_DECIDE]
