@@ -105,11 +105,11 @@ def test_of_many_ways_what_was_learnt_serves_on_without_what_changed(
 ) -> None:
     monkeypatch.setenv("FRONTDESK_CACHE", str(tmp_path))
     first = Knowledge.build(DOCS, HashEncoder())
+    was = first.rank(crust := "white crust in my old jug").heard
     monkeypatch.setattr(asked, "QUICK", 0)
     monkeypatch.setattr(asked, "fit", lambda *_: pytest.fail("a turn would wait"))
-    cost, crust = "what would the postman charge me to Truro", "white crust in my old jug"
+    cost = "what would the postman charge me to Truro"
     other = {**DOCS[0], "questions": [f"another way {n}" for n in range(LEAST)]}
-    was = first.rank(crust).heard
     assert was is not None
     without = first.over(DOCS[1:]).rank(crust).heard
     assert without is not None
@@ -176,3 +176,14 @@ def test_many_statements_are_told_apart_by_article_alone(monkeypatch: pytest.Mon
     heard = made("white crust in my teapot", np.zeros(8, np.float32))
     assert not heard.sentences
     assert int(np.nanargmax(heard.rows)) == 1
+
+
+def test_the_encoder_without_weights_waits_for_nothing_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FRONTDESK_CACHE", str(tmp_path))
+    monkeypatch.setattr(asked, "LONG", 0)
+    monkeypatch.setattr(asked, "fit", lambda *_: pytest.fail("learnt at start"))
+    for language in ("en", "zh"):
+        docs = [{**doc, "lang": language} for doc in DOCS]
+        assert Knowledge.build(docs, HashEncoder()).rank("white crust in my jug").heard is None

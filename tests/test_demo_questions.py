@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from functools import cache
+from typing import Any
 
 import bm25s
 import numpy as np
 import pytest
 
 from app.core.data import corpus
+from app.core.files import DEMO
 from app.core.kinds import Corpus, Query
-from app.core.language import detect
+from app.core.language import detect, normalise
+from app.core.records import read_rows
+from app.knowledge.alternates import of
+from app.knowledge.asked import ELSEWHERE
 from app.knowledge.split import split
 from eval.metrics.facts import states
 
 KINDS = {"plain", "typo", "fragment", "two_part", "follow_up", "unanswerable"}
+ASKED = DEMO / "support" / "asked.jsonl"
 FIGURE = re.compile(r"\d+(?:[.:]\d+)?")
 
 
@@ -152,3 +158,56 @@ def _tokens(texts: list[str]) -> list[list[str]]:
         texts, stopwords="en", return_ids=False, show_progress=False
     )
     return found
+
+
+# Ways to ask ------------------------------------------------------------------------------------
+
+
+@cache
+def asked() -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k != "_where"} for row in read_rows(ASKED)]
+
+
+def test_every_article_carries_ways_to_ask_and_near_misses() -> None:
+    for doc in demo().docs:
+        ways = of(doc)
+        assert sum(way.answered for way in ways) >= 100, doc["id"]
+        assert sum(not way.answered for way in ways) >= 20, doc["id"]
+
+
+def test_what_a_way_to_ask_is_answered_by_stands_in_its_article() -> None:
+    texts = {doc["id"]: doc["text"] for doc in demo().docs}
+    for row in asked():
+        assert row["says"] is None or row["says"] in texts[row["article"]], row["says"]
+
+
+def test_no_way_to_ask_is_a_question_of_the_set_or_another_way() -> None:
+    """They were written from the articles alone, by writers who never saw the questions."""
+    ways = [bare(text) for row in asked() for text in row["asked"]]
+    elsewhere = [bare(str(row["text"])) for row in read_rows(ELSEWHERE)]
+    questions = {bare(query.text) for query in demo().queries}
+    assert len(set(ways)) == len(ways)
+    assert not set(ways) & set(elsewhere)
+    assert not questions & {*ways, *elsewhere}
+
+
+@pytest.mark.parametrize(("language", "run"), [("en", 3), ("zh", 2)])
+def test_no_way_to_ask_is_nearly_a_question_of_the_test_split(language: str, run: int) -> None:
+    """By runs of letters: of none more than six tenths are shared, of those in either."""
+    kept = [q.text for q in demo().queries if q.split == "test" and q.lang == language]
+    questions = [runs(text, run) for text in kept]
+    texts = [text for row in asked() for text in row["asked"] if detect(text) == language]
+    for text in texts:
+        own = runs(text, run)
+        for other in questions:
+            if len(own) > 4:
+                assert len(own & other) <= 0.6 * len(own | other), text
+
+
+def bare(text: str) -> str:
+    return re.sub(r"\W", "", normalise(text).casefold())
+
+
+def runs(text: str, length: int) -> frozenset[str]:
+    plain = bare(text)
+    return frozenset(plain[at : at + length] for at in range(len(plain) - length + 1))

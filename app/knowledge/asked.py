@@ -33,7 +33,7 @@ from app.core.language import normalise
 from app.core.records import read_rows
 from app.knowledge.split import Section
 from app.knowledge.vectors import encode_cached, key
-from app.models.encoder import Array, TextEncoder
+from app.models.encoder import Array, HashEncoder, TextEncoder
 
 VERSION = 1
 """Of how it is fitted: another one leaves what the cache holds."""
@@ -56,6 +56,8 @@ STATEMENTS = 2_000
 QUICK = 3_000
 """So many are learnt while a turn waits. Of more, what was learnt serves on, and an article whose
 ways changed is found by the search alone, until the next start learns all of them."""
+LONG = 3_000
+"""More than these are not learnt for the encoder without weights, which is for smoke and tests."""
 _ONE_AT_A_TIME = threading.Lock()
 _RARE, _FEW = 2, 200
 """A run of letters counts from so many ways on, where there are more than a few."""
@@ -155,8 +157,8 @@ def asked_index(
     before: what is left of this serves, rather than waiting for a long fit.
     """
     found = ways(sections, language)
-    if found is None:
-        return None
+    if found is None or (isinstance(encoder, HashEncoder) and len(found.texts) > LONG):
+        return None  # `--model scripted` starts at once
     path = place(found, encoder, language)
     machines = _read(path) or _read(SHIPPED / path.name)
     if machines is None and before is not None and len(found.texts) > QUICK:

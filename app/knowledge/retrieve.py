@@ -24,7 +24,7 @@ from app.knowledge.passages import Audience, Doc, MemoryIndex, PassageIndex, fin
 from app.knowledge.ranker import Ranker
 from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import Candidates, Ranking, Scores
-from app.models.encoder import Array, TextEncoder
+from app.models.encoder import Array, HashEncoder, TextEncoder
 
 Mode = Literal["bm25", "dense", "hybrid"]
 _WORD = re.compile(r"[^\W_]")
@@ -80,7 +80,8 @@ class Knowledge:
         """
         known = fitted or shipped()
         own = config or known.confidence.retrieval
-        index = MemoryIndex(encoder, own.mute()).changed(docs)
+        mute = () if isinstance(encoder, HashEncoder) else own.mute()
+        index = MemoryIndex(encoder, mute).changed(docs)
         if not index.candidates((), "en", "agents").passages:
             raise InputError("no public article with text: expected docs {id, text, visibility?}")
         return cls(index, own, known, encoder)
