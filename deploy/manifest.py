@@ -14,15 +14,15 @@ from app.core.errors import InputError
 from app.core.files import ROOT, release_dir
 from app.core.release import Base, Release
 
-# What `app` imports, directly. trl, datasets, matplotlib and scikit-learn train, measure and plot:
-# a Space does none of that. tests/test_stage.py holds the list against the imports.
+# What `app` imports, directly. trl, datasets and matplotlib train, measure and plot: a Space does
+# none of that. tests/test_stage.py holds the list against the imports.
 RUNTIME = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "huggingface_hub", "gradio",
     "fastapi", "uvicorn", "swagger-ui-bundle", "itsdangerous", "limits", "prometheus_client",
     "structlog", "pydantic", "PyYAML", "typer", "SQLAlchemy", "alembic", "bm25s", "numpy", "scipy",
-    "presidio_analyzer", "phonenumbers", "psutil", "pwdlib", "argon2-cffi", "python-multipart",
-    "httpx", "markdown-it-py", "beautifulsoup4", "pypdf", "defusedxml", "charset-normalizer",
-    "rich",
+    "scikit-learn", "presidio_analyzer", "phonenumbers", "psutil", "pwdlib", "argon2-cffi",
+    "python-multipart", "httpx", "markdown-it-py", "beautifulsoup4", "pypdf", "defusedxml",
+    "charset-normalizer", "rich",
 )  # fmt: skip
 # The Space's torch build may bring libraries of its own (CUDA); they are torch's business.
 _OF_TORCH = re.compile(r"^(nvidia-|cuda-|triton$)")

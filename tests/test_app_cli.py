@@ -290,9 +290,10 @@ def test_preparing_says_what_it_does_and_is_done_once(
         return "there"
 
     monkeypatch.setattr(prepare, "_weights", weights)
+    monkeypatch.setattr(prepare, "_learnt", lambda: "2 models")
     prepare.prepare()
     first = capsys.readouterr().out
-    assert "[4/4] demo shop (2,000 order lines, 1 s the first time)" in first
+    assert "[5/5] demo shop (2,000 order lines, 1 s the first time)" in first
     assert "2000 lines" in first
     store = open_store(load().database)
     conversation = store.conversations.create("visitor:a", "en")

@@ -18,7 +18,7 @@ from deploy import check, manifest
 from deploy.__main__ import cli
 from deploy.stage import stage
 
-SOMETIMES = {"pyarrow", "datasets", "scikit-learn", "gguf", "openvino", "openvino-genai"}
+SOMETIMES = {"pyarrow", "datasets", "gguf", "openvino", "openvino-genai"}
 """Imported inside functions that a Space never calls: parquet files, the Hub's data sets, and the
 engine of the extra `cpu` with the file that it reads."""
 
@@ -64,7 +64,8 @@ def test_a_space_holds_the_product_its_releases_and_their_weights(space: Path) -
         "requirements.txt", "serve.py", "weights",
     }  # fmt: skip
     weights = {path.name for path in (space / "weights").iterdir()}
-    assert weights == {base.ref.replace("/", "--") for base in manifest.bases()}
+    assert weights == {"asked", *(base.ref.replace("/", "--") for base in manifest.bases())}
+    assert [path.suffix for path in (space / "weights" / "asked").iterdir()] == [".npz", ".npz"]
     assert not list(space.rglob("samples*.jsonl"))
     assert not list(space.rglob("*.pyc"))
 
