@@ -196,7 +196,8 @@ class Knowledge:
     def _listened(self, first: Ranking, question: str, whole: str, asked: Sequence[str]) -> Ranking:
         """The ranking with what the ways to ask say, where articles carry any.
 
-        Of a follow-up, the turn before tells the article and the question itself the sentence.
+        Of a follow-up, the turn before tells the article and the question itself the sentence. A
+        question of several parts is answered where one of them is.
         """
         said = [first.shelf.heard(normalise(text)) for text in (whole, *asked)]
         heard = [each for each in said if each is not None]
@@ -213,7 +214,12 @@ class Knowledge:
         for each in [*heard, alone] if alone else heard:
             for place, chance in each.sentences.items():
                 sentences[place] = max(chance, sentences.get(place, 0.0))
-        return first._replace(parts=parts, heard=heard[0]._replace(sentences=sentences))
+        together = heard[0]._replace(
+            total=np.maximum.reduce([each.total for each in heard]),
+            elsewhere=min(each.elsewhere for each in heard),
+            sentences=sentences,
+        )
+        return first._replace(parts=parts, heard=together)
 
     def evidence(
         self, first: Ranking, whole: str, asked: Sequence[str]
