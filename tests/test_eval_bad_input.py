@@ -13,8 +13,8 @@ import pytest
 
 from app.core.errors import guarded
 from app.core.files import sha256_file
-from app.knowledge.retrieve import Knowledge
 from app.models import openai_chat, openai_server
+from app.support.chat import SupportChat
 from eval import report
 from eval.__main__ import app
 from eval.samples import Sample, Scored
@@ -297,7 +297,8 @@ N = 40
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A shop with an article and a question for each of N parcels; no weights are needed."""
     monkeypatch.setattr("app.support.build.default_encoder", lambda: "scripted")
-    monkeypatch.setattr(Knowledge, "threshold", 0.0)
+    for bound in ("_floor", "_certain"):
+        monkeypatch.setattr(SupportChat, bound, lambda *_: 0.0)
     monkeypatch.setattr(openai_chat, "STALL_S", 0.3)
     monkeypatch.setattr(openai_server, "LIST_S", 0.3)
     monkeypatch.setattr(openai_server, "_WAITS", (0.01, 0.01))

@@ -20,6 +20,7 @@ from app.models.encoder import HashEncoder
 from app.models.references import resolve
 from app.support.chat import Answer, SupportChat
 from app.support.phrases import CONTACT, decline, small_talk, without_small_talk
+from app.support.quote import QuoteConfig
 
 DOCS: list[dict[str, Any]] = [
     {"id": "delivery", "title": "What delivery costs", "url": "/help/delivery",
@@ -123,7 +124,8 @@ def test_a_quote_stays_short_however_long_the_article() -> None:
     text = "The kettle takes one litre of water and should be filled to the line. " * 60
     long = Knowledge.build([{"id": "k", "title": "Kettle", "text": text}], HashEncoder())
     assert (
-        word_count(SupportChat(long, threshold=0.0, certain=0.0).answer("kettle water").text) <= 90
+        word_count(SupportChat(long, threshold=0.0, certain=0.0).answer("kettle water").text)
+        <= QuoteConfig().max_words
     )
 
 
