@@ -69,7 +69,6 @@ def test_the_rates_hold_for_intents_of_clinc150() -> None:
 def test_the_error_holds_for_passages_found_in_squad() -> None:
     """1,200 answerable questions; with those that none answers no threshold comes down to 0.3."""
     from app.knowledge import ranker
-    from app.knowledge.confidence import features
     from app.knowledge.retrieve import Knowledge
     from app.models.load import resolve, text_encoder
 
@@ -80,7 +79,7 @@ def test_the_error_holds_for_passages_found_in_squad() -> None:
     for query in asked[:: max(1, len(asked) // 1200)]:
         ranking = knowledge.ordered(ranker.without(query)).rank(query.text)
         best = int(ranking.fused.argmax())
-        sure.append(knowledge.fitted.confidence(features(ranking, best), "en"))
+        sure.append(knowledge.sureness(ranking, query.text))
         wrong.append(ranking.shelf.articles[best] not in query.gold)
     assert len(sure) >= 1000
     assert error(np.array(sure), np.array(wrong), 0.10) == pytest.approx(0.10, abs=0.02)
