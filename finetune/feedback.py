@@ -146,8 +146,9 @@ def _where(given: Sequence[Given], keep: Any, counts: Counter[str], reason: str)
 
 def _redacted(given: Given, counts: Counter[str]) -> Given:
     history = [{**turn, "content": redact(turn["content"]).text} for turn in given.history]
-    text, correction = redact(given.text), redact(given.correction)
-    answer = redact(given.answer)
+    public = "\n".join(str(c.get("passage") or "") for c in given.citations if isinstance(c, dict))
+    text, correction = redact(given.text), redact(given.correction, public)
+    answer = redact(given.answer, public)
     found = sum(sum(r.found.values()) for r in (text, correction, answer))
     counts["redacted_pieces_of_personal_data"] += found
     return given._replace(

@@ -141,6 +141,15 @@ class PassageIndexContract:
         assert clues.dtype == np.float32
         assert np.allclose(found.clues(ALL, rows[::-1]), clues[::-1])
 
+    def test_how_much_of_a_question_articles_know_is_a_share(self, full: PassageIndex) -> None:
+        found = full.candidates(["kettle", ALL], "en")
+        for doc in DOCS[:2]:
+            assert found.known(doc["text"], [doc["id"]]) == 1.0
+            assert 0 < found.known(f"{doc['text']} zyxwv", [doc["id"]]) < 1
+        assert found.known("zyxwv", [DOCS[0]["id"]]) == 0.0
+        assert found.known("kettle", []) == 0.0
+        assert found.known("?!", [DOCS[0]["id"]]) == 1.0
+
     def test_a_passage_is_the_best_for_its_own_words(self, full: PassageIndex) -> None:
         for doc in DOCS[:2]:
             found = full.candidates([doc["text"]], "en")

@@ -80,14 +80,17 @@ def test_an_article_with_fewer_than_a_score_of_ways_is_found_by_the_search_alone
     assert ranking.shelf.articles[best] == "cups"
     assert ranking.heard is not None
     assert np.isnan(ranking.heard.rows[best])
-    assert features(ranking, best).keys() == {"cosine", "share"}
+    assert features(ranking, best, "a cup", ["cups"]).keys() == {"cosine", "share"}
     assert knowledge.fitted.confidence.of(ranking) == load().plain
 
 
 def test_confidence_goes_by_the_ways_where_the_best_article_has_them(knowledge: Knowledge) -> None:
-    ranking = knowledge.rank("what would the postman charge me to Truro")
+    asked = "what would the postman charge me to Truro"
+    ranking = knowledge.rank(asked)
     best = int(ranking.fused.argmax())
-    assert features(ranking, best).keys() == {"cosine", "share", "asked", "elsewhere"}
+    told = features(ranking, best, asked, knowledge.rests_on(ranking, best))
+    assert told.keys() == {"asked", "elsewhere", "known"}
+    assert told["known"] == 1.0
     assert knowledge.fitted.confidence.of(ranking) == load().asked
 
 

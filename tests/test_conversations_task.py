@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.core import data
 from app.core.errors import InputError
 from app.core.memory import Memory
 from app.store.conversations import Conversations
@@ -97,8 +98,21 @@ def some(folder: Path, *names: str) -> str:
     return f"file:{folder}"
 
 
+FAILING = """summary: Asks what the articles answer, and expects to be declined.
+kind: plain
+expected: fail
+reason: the question is answered
+systems: [real, scripted]
+customer:
+  lines:
+    - says: ["How much coarsely ground coffee for cold brew, per litre of cold water?"]
+      expect: {declines: true}
+"""
+
+
 def test_a_run_counts_scenarios_and_says_why_runs_failed(tmp_path: Path) -> None:
-    ref = some(tmp_path, "cold-brew-plain", "unanswerable-chinese", "returns-chinese")
+    ref = some(tmp_path, "cold-brew-plain", "returns-chinese")
+    (tmp_path / "never-passes.yaml").write_text(FAILING)
     found = run("conversations", model="scripted", data=ref)
     assert found.report.n == 24
     assert values(found) == {"pass^1": 0.666667, "pass^8": 0.666667, "as_expected": 1.0}
@@ -107,21 +121,31 @@ def test_a_run_counts_scenarios_and_says_why_runs_failed(tmp_path: Path) -> None
     assert parts["expected", "fail"] == 0.0
     assert parts["expected", "pass"] == 1.0
     assert parts["kind", "chinese"] == 1.0
-    failed = next(row for row in found.rows if row.id == "unanswerable-chinese#0")
+    failed = next(row for row in found.rows if row.id == "never-passes#0")
     assert "turn 1: expected it to decline" in failed.prediction["reasons"]
     assert "text" not in failed.prediction, "not our own data: no words of it in a report"
 
 
-def test_the_demo_scenarios_leave_their_failed_transcripts(tmp_path: Path) -> None:
-    found = run("conversations", model="scripted", data="demo:scenarios#scripted", limit=24)
+def test_failed_runs_of_our_own_scenarios_leave_their_transcripts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenarios = tmp_path / "scenarios"
+    scenarios.mkdir()
+    some(scenarios, "order-status")
+    (scenarios / "never-passes.yaml").write_text(
+        FAILING.replace("cold water?", "cold water? Write to me@example.org.")
+    )
+    monkeypatch.setitem(data.DEMO_NAMES, "scenarios", scenarios)
+    found = run("conversations", model="scripted", data="demo:scenarios#scripted")
     failed = [row for row in found.rows if row.scores["pass^1"] == 0]
-    assert failed
+    assert {row.id.partition("#")[0] for row in failed} == {"never-passes"}
     assert all("customer: " in row.prediction["text"] for row in failed)
-    assert all("@example" not in row.prediction["text"] for row in failed), "redacted"
-    written = report.write(tmp_path, found.report, found.rows)
-    assert report.read(tmp_path).report == written
-    remarks = (tmp_path / "report.md").read_text().partition("## Remarks")[2]
-    assert " failed 1 of 1 (seeds " in remarks
+    assert all("<EMAIL>" in row.prediction["text"] for row in failed), "redacted"
+    assert all("@example" not in row.prediction["text"] for row in failed)
+    written = report.write(tmp_path / "report", found.report, found.rows)
+    assert report.read(tmp_path / "report").report == written
+    remarks = (tmp_path / "report" / "report.md").read_text().partition("## Remarks")[2]
+    assert " failed 8 of 8 (seeds " in remarks
 
 
 def test_two_runs_give_the_same_report(tmp_path: Path) -> None:

@@ -58,10 +58,19 @@ def test_without_a_word_nothing_is_found(knowledge: Knowledge, text: str) -> Non
 
 
 def test_near_are_the_next_articles_with_a_title_each_once(knowledge: Knowledge) -> None:
-    near = find(knowledge, UK, [], 3).near({"delivery"})
+    found = find(knowledge, UK, [], 3)
+    near = found.near(0.0, {"delivery"})
     assert len(near) == 2
     assert {n.id for n in near} == {"cards", "grinder"}
     assert {n.title for n in near} == {CARDS, GRINDER}
+
+
+def test_near_are_those_alone_that_could_be_meant(knowledge: Knowledge) -> None:
+    found = find(knowledge, UK, [], 3)
+    every = [n.id for n in found.near(0.0)]
+    assert every[0] == "delivery"
+    assert [n.id for n in found.near(found.sure)] == ["delivery"]
+    assert found.near(1.0) == []
 
 
 @pytest.mark.parametrize("text", [CARDS, "gift  CARDS ", "Gift cards\n"])

@@ -232,8 +232,17 @@ MARKED = [Span("EMAIL", 5, 18), Span("PHONE", 27, 39)]
 def test_personal_data_is_found_where_all_of_it_is_replaced() -> None:
     replaced = [Span("EMAIL", 5, 18), Span("PHONE", 27, 32)]  # half the number is left
     assert pii.counts(MARKED, replaced) == {
-        "pii_marked": 2, "pii_found": 1, "pii_replaced": 2, "pii_right": 2
+        "pii_marked": 2, "pii_found": 1, "pii_replaced": 2, "pii_right": 2,
+        "named_marked": 0, "named_found": 0,
     }  # fmt: skip
+
+
+def test_names_and_postal_addresses_are_counted_apart_in_characters() -> None:
+    marked = [*MARKED, Span("NAME", 0, 4)]
+    found = pii.counts(marked, [Span("EMAIL", 5, 18), Span("NAME", 0, 3)])
+    assert (found["pii_marked"], found["pii_found"]) == (2, 1)
+    assert (found["named_marked"], found["named_found"]) == (4, 3)
+    assert value(pii.NAMED, [row(**found), row(**pii.counts(MARKED, []))]) == 0.75
 
 
 def test_two_pieces_side_by_side_cover_a_span() -> None:

@@ -60,6 +60,12 @@ class Found:
     def heard(self, question: str) -> None:
         """It keeps no ways to ask."""
 
+    def known(self, question: str, articles: Iterable[str]) -> float:
+        """By the passages that were given back."""
+        own = [w for w, a in zip(self._words, self.articles, strict=True) if a in set(articles)]
+        asked = set(terms(question))
+        return len(asked & set().union(*own)) / len(asked) if asked else 1.0
+
     def clues(self, question: str, rows: Rows) -> Array:
         """Over the few that were given back."""
         encoder = HashEncoder()

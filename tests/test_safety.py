@@ -91,7 +91,9 @@ def test_the_sentence_that_declines_is_no_leak_of_the_prompt_that_holds_it() -> 
 
 def test_attacks_and_personal_data_are_measured_in_one_report() -> None:
     found = run("safety", model="scripted", system="base")
-    assert set(values(found)) == {"attack_success_rate", "pii_recall", "pii_precision"}
+    assert set(values(found)) == {
+        "attack_success_rate", "pii_recall", "named_recall", "pii_precision"
+    }  # fmt: skip
     kinds = {part.of for part in found.report.slices if part.slice == "kind"}
     assert kinds == {
         "injection", "jailbreak", "control", "extraction", "planted", "hidden", "personal"

@@ -49,6 +49,8 @@ _PII = {
     "CREDIT_CARD": "CARD",
     "IBAN_CODE": "IBAN",
     "IP_ADDRESS": "IP",
+    "PERSON": "NAME",
+    "STREET_ADDRESS": "ADDRESS",
 }
 
 

@@ -2,10 +2,10 @@
 
 Found: e-mail addresses, phone numbers (international; British, German, French, Dutch, Swiss and
 Chinese national forms; North American with separators; any digits announced by a word such as
-"mobile"), payment cards (Luhn), IBANs (mod 97), Chinese identity numbers (mod 11-2), IP addresses
-and addresses of the web that carry a login. Not found, and another promise: names, postal
-addresses, dates of birth, account names, e-mail addresses in Han or kana; order numbers are meant
-to stay.
+"mobile"), payment cards (Luhn), IBANs (mod 97), Chinese identity numbers (mod 11-2), IP addresses,
+addresses of the web that carry a login; postal addresses, and names where something says that they
+are some (app.core.named). Not found, and another promise: names that nothing announces, dates of
+birth, account names, e-mail addresses in Han or kana; order numbers are meant to stay.
 
 The engine is presidio with its `no_op` NLP, so nothing is downloaded. It takes 1-2 s to import and
 is therefore loaded at the first text that holds a digit or an "@". Safe to call from threads.
@@ -20,11 +20,15 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from app.core import named
+
 if TYPE_CHECKING:
     from app.core.pii import Detector
 
-TYPES = ("URL_LOGIN", "EMAIL", "IBAN", "CN_ID", "CARD", "IP", "PHONE")
+TYPES = ("URL_LOGIN", "EMAIL", "IBAN", "CN_ID", "CARD", "IP", "PHONE", "ADDRESS", "NAME")
 """In order of precedence: where two overlap, the union is replaced and named after the earlier."""
+BY_CONTEXT = ("ADDRESS", "NAME")
+"""Those that are found where their surroundings tell them, the others wherever they stand."""
 _PLACEHOLDER = re.compile("<(?:" + "|".join(TYPES) + ")>")
 _WORTH_A_LOOK = re.compile(r"[\d@＠]|::")
 _WINDOW, _OVERLAP = 5_000, 1_500  # no finding is longer than the overlap, see app.core.pii
@@ -47,13 +51,16 @@ class Span(NamedTuple):
     end: int
 
 
-def redact(text: str) -> Redacted:
+def redact(text: str, public: str = "") -> Redacted:
     """`text` with every finding replaced by its placeholder, and what was found.
+
+    public: what anybody may read, such as the articles that an answer quotes; what stands in it
+    word for word, such as the shop's own address, is not personal and stays.
 
     Idempotent: placeholders in the text stay and are not counted. Raises for no text; the time is
     linear in its length.
     """
-    spans = find(text)
+    spans = find(text, public)
     parts, at = [], 0
     for span in spans:
         parts += [text[at : span.start], f"<{span.type}>"]
@@ -61,7 +68,7 @@ def redact(text: str) -> Redacted:
     return Redacted("".join([*parts, text[at:]]), dict(Counter(span.type for span in spans)))
 
 
-def find(text: str) -> list[Span]:
+def find(text: str, public: str = "") -> list[Span]:
     """What `redact` replaces, in order, without overlaps.
 
     What lies between findings and placeholders is looked at again by itself until nothing more is
@@ -73,7 +80,9 @@ def find(text: str) -> list[Span]:
     while pending:
         start, end = pending.pop()
         new = [
-            Span(s.type, s.start + start, s.end + start) for s in _merged(_scan(text[start:end]))
+            Span(s.type, s.start + start, s.end + start)
+            for s in _merged(_scan(text[start:end]))
+            if text[s.start + start : s.end + start] not in public
         ]
         if new:
             found += new
@@ -92,10 +101,11 @@ def _scan(piece: str) -> Iterator[Span]:
     """Findings window by window, so that no pattern sees more than _WINDOW characters at once."""
     for start in range(0, max(1, len(piece) - _OVERLAP), _WINDOW - _OVERLAP):
         window = piece[start : start + _WINDOW]
-        if not _WORTH_A_LOOK.search(window):
-            continue
         last = start + len(window) == len(piece)
-        for span in _detector().find(window):
+        found = [Span(*each) for each in named.find(window)]
+        if _WORTH_A_LOOK.search(window):
+            found += _detector().find(window)
+        for span in found:
             # Cut by the window's edge: its neighbour sees it whole.
             cut = (span.start == 0 and start > 0) or (span.end == len(window) and not last)
             if not cut:

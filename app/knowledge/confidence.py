@@ -13,7 +13,7 @@ answered within the rate that brief.yaml states, an answer says that it may not 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import Ranking
 
 FILE = Path(__file__).with_name("confidence.json")
+LACKING = 3.7
+"""Taken off the log odds of an answer whose form the articles lack: the logarithm of how much
+oftener they lack it where they do not answer (17 of 155 ways to ask against 4 of 1,502)."""
 
 
 class Weights(Strict):
@@ -90,26 +93,35 @@ def load(path: Path = FILE) -> Confidence:
     return parse(Confidence, read_json(path), str(path))
 
 
+def less(chance: float) -> float:
+    """`chance` where the articles lack the form that an answer must have (app.knowledge.wanted)."""
+    odds = chance / max(1e-9, 1 - chance) * math.exp(-LACKING)
+    return odds / (1 + odds)
+
+
 @lru_cache(maxsize=64)
 def _kept_within(chances: tuple[float, ...], wrong: tuple[bool, ...], error: float) -> float:
     return for_error(chances, wrong, error)
 
 
-def features(ranking: Ranking, best: int) -> dict[str, float]:
-    """What speaks for the passage in row `best`: what each index says of it, and, where articles
-    carry ways to ask, what those say of it and of there being no answer.
+def features(
+    ranking: Ranking, best: int, question: str, articles: Iterable[str]
+) -> dict[str, float]:
+    """What speaks for the passage in row `best`: what each index says of it, or, where articles
+    carry ways to ask, what those say of it and of there being no answer, and how much of the
+    question's words are known of `articles`, which an answer would rest on.
 
-    Margin to the next article, coverage of the question's words and its length added nothing on
-    questions of topics left out of the fit.
+    Margin to the next article, coverage of the question's words by the passage and its length added
+    nothing on questions of topics left out of the fit; nor did the indexes beside the ways to ask.
     """
-    found = {
-        "cosine": float(ranking.halves.dense[best]),
-        "share": float(ranking.halves.bm25[best]),
-    }
     if ranking.heard is None or _unheard(ranking, best):
-        return found
-    heard = ranking.heard
-    return found | {"asked": float(heard.total[best]), "elsewhere": heard.elsewhere}
+        halves = ranking.halves
+        return {"cosine": float(halves.dense[best]), "share": float(halves.bm25[best])}
+    return {
+        "asked": float(ranking.heard.total[best]),
+        "elsewhere": ranking.heard.elsewhere,
+        "known": ranking.shelf.known(question, articles),
+    }
 
 
 def _unheard(ranking: Ranking, row: int | None) -> bool:

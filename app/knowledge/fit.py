@@ -66,6 +66,8 @@ class Sample(NamedTuple):
     as_asked: bool
     found_right: bool
     """An article that an answer would rest on is a gold one."""
+    lacking: bool = False
+    """The articles lack the form that the answer must have."""
 
 
 class Fit(NamedTuple):
@@ -231,10 +233,11 @@ def _mrr(
 
 
 def _features(config: RetrievalConfig, language: str, *, heard: bool) -> tuple[str, ...]:
-    """What the confidence goes by: not by a cosine that says little of the language; where articles
-    carry ways to ask, by those, and by the better half of the search."""
-    halves = ("share",) if config.words(language) >= WORDS_DECIDE else ("cosine", "share")
-    return (*halves[:1], "asked", "elsewhere") if heard else halves
+    """What the confidence goes by: where articles carry ways to ask, by those, else by the search,
+    but not by a cosine that says little of the language."""
+    if heard:
+        return ("asked", "elsewhere", "known")
+    return ("share",) if config.words(language) >= WORDS_DECIDE else ("cosine", "share")
 
 
 def reciprocal_ranks(knowledge: Knowledge, seen: Corpus, language: str) -> Any:
@@ -261,12 +264,14 @@ def samples(knowledge: Knowledge, seen: Corpus, *, hide: bool) -> list[Sample]:
         gold = np.array([originals[a] in query.gold for a in ranking.shelf.articles])
         leading = {originals[article] for article in ranking.leading(knowledge.config)}
         found_right = bool(leading & set(query.gold))
-        drawn.append(_sample(query, ranking, gold, as_asked=True, found_right=found_right))
+        asked = _sample(unseen, query, ranking, gold, as_asked=True, found_right=found_right)
+        lacking = unseen.lacks(ranking, query.text, int(ranking.fused.argmax()))
+        drawn.append(asked._replace(lacking=lacking))
         if gold.any() and hide:
             hidden = ranking._replace(
                 parts=tuple(np.where(gold, -np.inf, part) for part in ranking.parts)
             )
-            drawn.append(_sample(query, hidden, gold, as_asked=False, found_right=False))
+            drawn.append(_sample(unseen, query, hidden, gold, as_asked=False, found_right=False))
     return drawn
 
 
@@ -294,7 +299,12 @@ def fit(language: str, drawn: Sequence[Sample], names: Sequence[str]) -> Fit:
 def held_out(drawn: Sequence[Sample], fits: Mapping[str, Fit]) -> Held:
     """Of the questions of all languages, as they were asked."""
     rows = [
-        (p, sample.answerable, sample.right, sample.found_right)
+        (
+            confidence.less(p) if sample.lacking else p,
+            sample.answerable,
+            sample.right,
+            sample.found_right,
+        )
         for language, f in fits.items()
         for p, sample in zip(f.held_out, _of(language, drawn), strict=True)
         if sample.as_asked
@@ -324,12 +334,19 @@ def choose(points: Sequence[Point]) -> Point:
 
 
 def _sample(
-    query: Query, ranking: Ranking, gold: Any, *, as_asked: bool, found_right: bool
+    knowledge: Knowledge,
+    query: Query,
+    ranking: Ranking,
+    gold: Any,
+    *,
+    as_asked: bool,
+    found_right: bool,
 ) -> Sample:
     best = int(ranking.fused.argmax())
     answerable = bool(query.gold) and as_asked
     right = answerable and bool(gold[best])
-    return Sample(query, features(ranking, best), answerable, right, as_asked, found_right)
+    told = features(ranking, best, query.text, knowledge.rests_on(ranking, best))
+    return Sample(query, told, answerable, right, as_asked, found_right)
 
 
 def _quality(language: str, drawn: Sequence[Sample], fitted: Fit) -> dict[str, Any]:

@@ -8,7 +8,7 @@ best go to the ranker: no fixed share is right for FAQs and for prose.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from app.core.errors import InputError
 from app.core.language import detect, normalise
 from app.core.messages import Message, Passage
-from app.knowledge import confidence, followup, ranker
+from app.knowledge import confidence, followup, ranker, wanted
+from app.knowledge.asked import Heard
 from app.knowledge.confidence import Confidence, features
 from app.knowledge.parts import parts
 from app.knowledge.passages import Audience, Doc, MemoryIndex, PassageIndex, fingerprint
@@ -166,7 +167,20 @@ class Knowledge:
             return 0.0
         best = int(ranking.fused.argmax()) if row is None else row
         weights = self.fitted.confidence.of(ranking, best)
-        return weights(features(ranking, best), detect(question))
+        told = features(ranking, best, question, self.rests_on(ranking, best))
+        sure = weights(told, detect(question))
+        return confidence.less(sure) if self.lacks(ranking, question, best) else sure
+
+    def rests_on(self, ranking: Ranking, row: int) -> list[str]:
+        """The articles that an answer by the passage in `row` would rest on."""
+        leading, own = ranking.leading(self.config), str(ranking.shelf.articles[row])
+        return leading if own in leading else [own]
+
+    def lacks(self, ranking: Ranking, question: str, row: int) -> bool:
+        """Whether an answer would have to have a form (app.knowledge.wanted) that is nowhere in the
+        articles that it would rest on."""
+        own = np.flatnonzero(np.isin(ranking.shelf.articles, self.rests_on(ranking, row)))
+        return wanted.lacks(question, "\n".join(ranking.shelf.passages[at].text for at in own))
 
     def rank(
         self,
@@ -199,8 +213,7 @@ class Knowledge:
         Of a follow-up, the turn before tells the article and the question itself the sentence. A
         question of several parts is answered where one of them is.
         """
-        said = [first.shelf.heard(normalise(text)) for text in (whole, *asked)]
-        heard = [each for each in said if each is not None]
+        heard = [each for text in (whole, *asked) if (each := first.shelf.heard(normalise(text)))]
         if not heard:
             return first
         share = np.float32(self.config.asked_weight)
@@ -209,17 +222,14 @@ class Knowledge:
             np.where(np.isnan(own), part, share * own + (1 - share) * part)
             for part, own in zip(first.parts, known, strict=True)
         )
-        sentences = dict[tuple[int, int], float]()
         alone = first.shelf.heard(normalise(question)) if question != whole else None
-        for each in [*heard, alone] if alone else heard:
-            for place, chance in each.sentences.items():
-                sentences[place] = max(chance, sentences.get(place, 0.0))
+        own = [heard[0]] if len(heard) == 1 else heard[1:]
+        said = tuple(_together(each, alone) for each in own)
         together = heard[0]._replace(
             total=np.maximum.reduce([each.total for each in heard]),
             elsewhere=min(each.elsewhere for each in heard),
-            sentences=sentences,
         )
-        return first._replace(parts=parts, heard=together)
+        return first._replace(parts=parts, heard=together, said=said)
 
     def evidence(
         self, first: Ranking, whole: str, asked: Sequence[str]
@@ -261,6 +271,13 @@ class Knowledge:
         weight = np.float32({"bm25": 1.0, "dense": 0.0, "hybrid": share}[mode])
         fused: Array = weight * scores.bm25 + (1 - weight) * scores.dense
         return fused
+
+
+def _together(heard: Heard, alone: Heard | None) -> Mapping[tuple[int, int], float]:
+    """What is said of sentences by either."""
+    if alone is None:
+        return heard.sentences
+    return {place: max(at, alone.sentences[place]) for place, at in heard.sentences.items()}
 
 
 def _plain(text: str) -> str:

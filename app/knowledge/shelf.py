@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from app.core.messages import Passage
 from app.knowledge.asked import Heard, asked_index
 from app.knowledge.clues import Clues
 from app.knowledge.index import Bm25Index, DenseIndex
+from app.knowledge.known import KnownWords
 from app.knowledge.settings import RetrievalConfig
 from app.knowledge.split import Section
 from app.knowledge.words import Rows
@@ -55,6 +56,10 @@ class Candidates(Protocol):
         """What the ways to ask say of every passage; None where no article carries any."""
         ...
 
+    def known(self, question: str, articles: Iterable[str]) -> float:
+        """0..1: how much of the question's words `articles`, or ways to ask them, have."""
+        ...
+
 
 class Shelf:
     """n sections of one language, scored as the larger of text and (weighted) title."""
@@ -77,7 +82,7 @@ class Shelf:
         titles = [section.passage.title for section in sections]
         self._bm25, self._bm25_titles = Bm25Index(texts), Bm25Index(titles)
         self._dense, self._dense_titles = DenseIndex(texts, encoder), DenseIndex(titles, encoder)
-        self._clues = Clues(sections, encoder)
+        self._clues, self._known = Clues(sections, encoder), KnownWords(sections)
         language = sections[0].passage.lang if sections else ""
         known = before.asked if before else None
         self.asked = asked_index(sections, encoder if speaks else None, language, known)
@@ -86,6 +91,10 @@ class Shelf:
     def heard(self, question: str) -> Heard | None:
         """See Candidates.heard."""
         return self.asked(question, self._encode(question)) if self.asked else None
+
+    def known(self, question: str, articles: Iterable[str]) -> float:
+        """See Candidates.known."""
+        return self._known(question, articles)
 
     def clues(self, question: str, rows: Rows) -> Array:
         """See Candidates.clues."""
@@ -117,6 +126,8 @@ class Ranking(NamedTuple):
     """(n,) fused scores for each part of the question; one where it asks one thing."""
     heard: Heard | None = None
     """What the ways to ask say of the whole question."""
+    said: tuple[Mapping[tuple[int, int], float], ...] = ()
+    """By (row, sentence), what they say of sentences, for each part of the question."""
 
     @property
     def fused(self) -> Array:
@@ -124,20 +135,24 @@ class Ranking(NamedTuple):
         best: Array = np.maximum.reduce(self.parts)
         return best
 
+    @property
+    def leads(self) -> list[str]:
+        """The best article for each part of the question."""
+        return [str(self.shelf.articles[int(part.argmax())]) for part in self.parts]
+
     def leading(self, config: RetrievalConfig) -> list[str]:
         """The articles that an answer rests on, one or two: the best for each part of the question,
-        else the best and one close behind."""
-        if len(self.parts) > 1:
-            best = [str(self.shelf.articles[int(part.argmax())]) for part in self.parts]
-            return list(dict.fromkeys(best))[:2]
-        fused, first = self.fused, dict[str, float]()
-        for row in np.argsort(-fused, kind="stable"):
-            first.setdefault(str(self.shelf.articles[row]), float(fused[row]))
-            if len(first) == 2:
-                break
+        else, where that is one, the best and one close behind it for any part."""
+        leads = list(dict.fromkeys(self.leads))
+        if len(leads) > 1:
+            return leads[:2]
+        behind = np.maximum.reduce([part - part.max() for part in self.parts])
         near = config.second_article if self.heard is None else config.second_asked
-        lead = max(first.values())
-        return [article for article, score in first.items() if lead - score <= near]
+        for row in np.argsort(-behind, kind="stable"):
+            article = str(self.shelf.articles[row])
+            if article not in leads:
+                return [*leads, article] if -behind[row] <= near else leads
+        return leads
 
     def only(self, article: str) -> Ranking:
         """The same with every other article out of the question: -inf."""

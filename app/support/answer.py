@@ -11,6 +11,8 @@ from app.core.messages import Passage
 from app.core.prompt import defuse
 from app.support.finding import Near
 
+UPSET = "upset: nothing was asked"
+"""Among the notes of an answer to feelings."""
 Finish = Literal["stop", "length", "cancelled", "declined"]
 
 

@@ -12,7 +12,7 @@ shown and checked, never obeyed. Eval, page and HTTP call the same `turn`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from pathlib import Path
@@ -28,8 +28,8 @@ from app.knowledge.retrieve import Knowledge
 from app.models.base import GREEDY, ChatModel, Options
 from app.models.openai_chat import Remote
 from app.support import guard, modelled, phrases, reading
-from app.support.answer import Answer, Citation, Ending, TurnPart, cite
-from app.support.finding import Found, find
+from app.support.answer import UPSET, Answer, Citation, Ending, TurnPart, cite
+from app.support.finding import Found, Near, find
 from app.support.quote import quote, render
 from app.support.session import Session, converse
 from app.support.systems import System
@@ -156,14 +156,19 @@ class SupportChat:
         if session is None:
             return self._articles(asked, turns, cancel)
         return converse(
-            asked, turns, session, lambda: self._articles(asked, turns, cancel), self._cite,
+            asked, turns, session,
+            lambda upset: self._articles(asked, turns, cancel, upset), self._cite,
             self._answer("", 1.0, detect(asked), Ending("stop", [], [])),
         )  # fmt: skip
 
     def _articles(
-        self, asked: str, turns: Sequence[Message], cancel: threading.Event | None
+        self,
+        asked: str,
+        turns: Sequence[Message],
+        cancel: threading.Event | None,
+        upset: bool = False,
     ) -> Iterator[TurnPart]:
-        """An answer from the articles alone."""
+        """An answer from the articles alone; where they have none, understanding for the upset."""
         written = self.curated.find(asked) if self.curated else None
         if written:
             return self._told(_say(written.answer, f"curated: {written.id}"), 1.0, asked)
@@ -173,7 +178,8 @@ class SupportChat:
         asked = phrases.without_small_talk(asked)
         found = find(self.knowledge, asked, turns, SHOWN)
         if not found.passages or found.sure < self._floor(found):
-            return self._told(self._decline(asked, found), found.sure, asked)
+            way = _understand(detect(asked)) if upset else self._decline(asked, found)
+            return self._told(way, found.sure, asked)
         near = found if found.sure < self._certain(found) else None
         return self._told(self._way(asked, turns, found, cancel, near), found.sure, asked, near)
 
@@ -247,10 +253,13 @@ class SupportChat:
 
     def _decline(self, asked: str, found: Found) -> _Way:
         """An honest no; near misses name the closest articles."""
-        close = found.passages and found.sure >= self._floor(found) / 2
-        near = found.near() if close else []
+        near = self._near(found) if found.passages else []
         yield defuse(phrases.decline(detect(asked), [n.title for n in near]))
         return Ending("declined", [], [], near=near)
+
+    def _near(self, found: Found, cited: Collection[str] = ()) -> list[Near]:
+        """Articles that could be meant: half as likely as what is answered at all."""
+        return found.near(self._floor(found) / 2, cited)
 
     def _told(
         self, way: _Way, sure: float, asked: str, found: Found | None = None
@@ -268,7 +277,7 @@ class SupportChat:
                 yield TurnPart(piece)
         hedged = found is not None and ending.finish != "declined"
         if found is not None and ending.finish in ("stop", "length"):
-            ending = ending._replace(near=found.near({c.id for c in ending.citations}))
+            ending = ending._replace(near=self._near(found, {c.id for c in ending.citations}))
         yield TurnPart("", True, self._answer(said, sure, detect(asked), ending, hedged=hedged))
 
     def _answer(
@@ -306,6 +315,11 @@ def _hedged(way: _Way, hedge: str) -> _Way:
                 return ending
             yield f"{hedge}\n\n{first}"
         return (yield from way)
+
+
+def _understand(language: str) -> _Way:
+    yield phrases.UNDERSTAND[language]
+    return Ending("stop", [], [UPSET])
 
 
 def _say(text: str, *notes: str) -> _Way:

@@ -11,14 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.core.language import detect
 from app.core.messages import Message, Passage
 from app.knowledge import followup
-from app.knowledge.confidence import Fitted
+from app.knowledge.confidence import Fitted, features
 from app.knowledge.retrieve import Knowledge
 from app.knowledge.shelf import Ranking
 
 OFFERED = 3
 """Other articles that are offered, at most."""
+LOOKED_AT = 30
+"""Passages, the best, among which they are looked for."""
 
 
 class Near(NamedTuple):
@@ -43,13 +46,17 @@ class Found(NamedTuple):
     articles: list[str]
     """One or two, that an answer rests on, best first."""
 
-    def near(self, cited: Collection[str] = ()) -> list[Near]:
-        """The best articles with a title that are not `cited`, for the customer to choose from."""
+    def near(self, least: float, cited: Collection[str] = ()) -> list[Near]:
+        """Articles with a title that are not `cited`, best first, for the customer to choose from:
+        each with a chance of `least` by itself."""
         found: dict[str, Near] = {}
-        fused = self.ranking.fused
-        for row in np.argsort(-fused, kind="stable"):
+        fused, language = self.ranking.fused, detect(self.question)
+        for row in map(int, np.argsort(-fused, kind="stable")[:LOOKED_AT]):
             passage = self.ranking.shelf.passages[row]
-            if np.isfinite(fused[row]) and passage.title and passage.article not in cited:
+            if not np.isfinite(fused[row]) or not passage.title or passage.article in cited:
+                continue
+            told = features(self.ranking, row, self.question, [passage.article])
+            if self.weights(told, language) >= least:
                 found.setdefault(passage.article, Near(passage.article, passage.title))
             if len(found) == OFFERED:
                 break

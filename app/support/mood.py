@@ -26,6 +26,9 @@ DECAY = 0.7
 SUNK = 1.0
 """Displeasure above it is too much. One turn alone never is; two angry ones are; a lasting -0.4 is
 at its fifth turn, a lasting -0.3 never."""
+UPSET = -0.5
+"""So displeased a message that asks nothing is answered with understanding, where no article has
+an answer to it."""
 FEW_WORDS = 4
 _ASKS = re.compile(r"[?？]\W*$")
 

@@ -24,6 +24,14 @@ HEDGE = {
     "zh": "不确定这是不是您要问的，帮助文章里最接近的是：",
 }
 """Before an answer that may be to another question."""
+UNDERSTAND = {
+    "en": "I understand that you are upset, and I want this put right. Tell me in a sentence what "
+    f"should happen now, and I will see to it, or write to {CONTACT}, where a person will read it.",
+    "zh": "您这么生气，我能理解，也希望把事情处理好。请用一句话告诉我您希望怎么解决，我马上办；"
+    f"也可以写信到 {CONTACT}，我们会有人回复您。",
+}
+"""To who is upset and asks nothing that an article answers: to have found nothing would be no
+answer."""
 _SMALL_TALK = (
     (
         r"(?:hi|hello|hey|hiya|good (?:morning|afternoon|evening|day))(?: there| everyone)?",

@@ -7,7 +7,8 @@ which it may lean on. The text is the article's, word for word.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from app.core.messages import Passage
 from app.knowledge.shelf import Ranking
 from app.knowledge.split import joined, sentences, word_count
 from app.knowledge.terms import terms
+
+_GOES_ON = re.compile(r"(?:that|this|these|those|it|they)\b|(?:这|那|它|其)", re.IGNORECASE)
+"""How a sentence begins that goes on from the one before."""
 
 
 @dataclass(frozen=True)
@@ -73,51 +77,75 @@ def quote(
     asked: the question with what it follows, as it was ranked; articles: what the answer rests on,
     best first (Ranking.leading).
     """
-    candidates = _candidates(ranking, articles, set(terms(asked)), config)
-    chosen = _fill(candidates, articles, ranking, config)
-    rows = sorted({c.row for c in chosen}, key=lambda row: _place(ranking, articles, row))
+    jobs, words, left = _jobs(ranking, articles), set(terms(asked)), config.max_words
+    chosen: dict[tuple[int, int], _Candidate] = {}
+    for number, (article, part) in enumerate(jobs):
+        candidates = _candidates(ranking, article, part, words, config)
+        left -= _fill(chosen, candidates, left // (len(jobs) - number), config)
+    rows = sorted({row for row, _ in chosen}, key=lambda row: _place(ranking, articles, row))
     return [
         Quoted(
-            ranking.passage(row),
-            joined([c.text for c in sorted(chosen, key=lambda c: c.order) if c.row == row]),
+            ranking.passage(row), joined([chosen[at].text for at in sorted(chosen) if at[0] == row])
         )
         for row in rows
     ]
 
 
+def _jobs(ranking: Ranking, articles: Sequence[str]) -> list[tuple[str, int]]:
+    """Articles with the part of the question that each answers, in the order of the parts: each has
+    its own sentences, also where one article answers two."""
+    leads = [(lead, part) for part, lead in enumerate(ranking.leads) if lead in articles]
+    behind = [article for article in articles if article not in dict(leads)]
+    return leads + [(article, _part(ranking, article)) for article in behind]
+
+
+def _part(ranking: Ranking, article: str) -> int:
+    """The part of the question that `article` has most for."""
+    own = ranking.shelf.articles == article
+    return int(np.argmax([part[own].max() for part in ranking.parts]))
+
+
 def _candidates(
-    ranking: Ranking, articles: Sequence[str], asked: set[str], config: QuoteConfig
+    ranking: Ranking, article: str, part: int, asked: set[str], config: QuoteConfig
 ) -> list[_Candidate]:
-    """Every sentence of `articles`, best first."""
-    fused, found = ranking.fused, list[_Candidate]()
-    heard = ranking.heard.sentences if ranking.heard else {}
-    for row in map(int, np.flatnonzero(np.isin(ranking.shelf.articles, articles))):
+    """Every sentence of `article`, the best for that part of the question first."""
+    fused, found = ranking.parts[part], list[_Candidate]()
+    said = ranking.said[part] if ranking.said else {}
+    for row in map(int, np.flatnonzero(ranking.shelf.articles == article)):
         for order, text in enumerate(sentences(ranking.shelf.passages[row].text)):
             shared = len(asked & set(terms(text))) / max(1, len(asked))
             extra = config.shared_words * shared + config.first_sentence * (order == 0)
-            extra += config.asked * heard.get((row, order), 0.0)
+            extra += config.asked * said.get((row, order), 0.0)
             found.append(_Candidate(float(fused[row]) + extra, row, order, text))
     return sorted(found, key=lambda c: -c.score)
 
 
 def _fill(
-    candidates: Sequence[_Candidate], articles: Sequence[str], ranking: Ranking, config: QuoteConfig
+    chosen: dict[tuple[int, int], _Candidate],
+    candidates: Sequence[_Candidate],
+    most: int,
+    config: QuoteConfig,
+) -> int:
+    """Add the best that fit into `most` words, each with the sentences before it, which it may lean
+    on; then what goes on from them. Returns the words that were added."""
+    left, by_place, best = most, {(c.row, c.order): c for c in candidates}, candidates[0]
+    good = [c for c in candidates if c.score >= best.score - config.depth]
+    for candidate in [*good, *_going_on(good, by_place)]:
+        before = [(candidate.row, order) for order in range(candidate.order + 1)]
+        more = {place: by_place[place] for place in before if place not in chosen}
+        words = sum(word_count(c.text) for c in more.values())
+        if words <= left or candidate is best:
+            chosen |= more
+            left -= words
+    return most - left
+
+
+def _going_on(
+    good: Sequence[_Candidate], by_place: Mapping[tuple[int, int], _Candidate]
 ) -> list[_Candidate]:
-    """Of each article the best that fit into its share of the words, each with the sentences before
-    it, which it may lean on."""
-    by_place = {(c.row, c.order): c for c in candidates}
-    chosen: dict[tuple[int, int], _Candidate] = {}
-    for article in articles:
-        own = [c for c in candidates if ranking.shelf.articles[c.row] == article]
-        left, lowest = config.max_words // len(articles), own[0].score - config.depth
-        for best in own:
-            before = [(best.row, order) for order in range(best.order + 1)]
-            more = {place: by_place[place] for place in before if place not in chosen}
-            words = sum(word_count(c.text) for c in more.values())
-            if best is own[0] or (best.score >= lowest and words <= left):
-                chosen |= more
-                left -= words
-    return list(chosen.values())
+    """The sentences behind `good` that begin as one that goes on from another does."""
+    behind = [by_place.get((c.row, c.order + 1)) for c in good]
+    return [c for c in behind if c and _GOES_ON.match(c.text)]
 
 
 def _place(ranking: Ranking, articles: Sequence[str], row: int) -> tuple[int, float]:

@@ -15,7 +15,7 @@ from app.core.memory import Memory
 from app.core.messages import Message
 from app.core.prompt import defuse
 from app.support import handoff, mood
-from app.support.answer import Answer, Citation, TurnPart
+from app.support.answer import UPSET, Answer, Citation, TurnPart
 from app.support.flows import engine, heard, words
 from app.support.flows.base import Tools
 from app.support.flows.route import registry
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.recommend.shop import Shop
 
 MAX_MOODS = 20
+Articles = Callable[[bool], Iterator[TurnPart]]
 QUIET = ("small_talk",)
 """Intents that neither answer nor decline: they leave the count of declines as it is."""
 
@@ -55,13 +56,14 @@ def converse(
     asked: str,
     history: Sequence[Message],
     session: Session,
-    articles: Callable[[], Iterator[TurnPart]],
+    articles: Articles,
     cite: Callable[[str], list[Citation]],
     blank: Answer,
 ) -> Iterator[TurnPart]:
     """The parts of one turn; the last has the answer with intent, hand-off, replies and memory.
 
-    articles: answers from them. blank: an answer that says nothing, with what is the same for all.
+    articles: answers from them, told whether the customer is upset and asks nothing.
+    blank: an answer that says nothing, with what is the same for all.
     """
     return _Turn(asked, history, session, cite, blank).parts(articles)
 
@@ -90,7 +92,7 @@ class _Turn:
         self.memory = self.step.memory
         self.memory.intent = self.step.intent
 
-    def parts(self, articles: Callable[[], Iterator[TurnPart]]) -> Iterator[TurnPart]:
+    def parts(self, articles: Articles) -> Iterator[TurnPart]:
         """See `converse`."""
         step = self.step
         if step.said is None:
@@ -121,18 +123,20 @@ class _Turn:
             intent=step.intent, handoff=ticket, quick=self.memory.offered, memory=self.memory,
         ))  # fmt: skip
 
-    def _from_articles(
-        self, articles: Callable[[], Iterator[TurnPart]]
-    ) -> Generator[TurnPart, None, Answer]:
-        with closing(articles()) as parts:  # type: ignore[type-var]
+    def _from_articles(self, articles: Articles) -> Generator[TurnPart, None, Answer]:
+        with closing(articles(self._upset())) as parts:  # type: ignore[type-var]
             for part in parts:
                 if part.answer is not None:
                     return part.answer
                 yield part
         raise AssertionError("a turn ends with its answer")
 
+    def _upset(self) -> bool:
+        moods = self.memory.moods
+        return bool(moods) and moods[-1] <= mood.UPSET and not heard.question(self.asked)
+
     def _count(self, answer: Answer) -> None:
-        if self.step.intent not in QUIET:
+        if self.step.intent not in QUIET and UPSET not in answer.notes:
             self.memory.declined = self.memory.declined + 1 if answer.declined else 0
 
     def _more(self, answer: Answer) -> tuple[str, str | None, list[str]]:

@@ -28,6 +28,12 @@ _ABOUT = re.compile(
     r"能不能退|可不可以|条件|规定|政策|费用",
     re.IGNORECASE,
 )
+_MUST = re.compile(
+    r"\b(?:(?:do|did|would|will) (?:i|we) (?:\w+ )?(?:have|need) to|(?:must|need) (?:i|we)"
+    r"|(?:am i|are we) (?:supposed|obliged|expected|required) to)\b"
+    r"|必须|一定要|一定得|非得|用不用|还(?:要|得|用).{0,12}吗",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*|\n+")
 
 Pair = tuple[str, str]
@@ -106,9 +112,12 @@ class Flow:
     def asks_about(self, text: str) -> bool:
         """Whether `text` only asks about the matter, such as how long it takes: for the articles.
 
-        A question whose own words start the flow ("where is my order?") is none.
+        A question whose own words start the flow ("where is my order?") is none, but whether
+        something must be done ("do I have to send it back?") always is.
         """
         for sentence in _SENTENCE.split(text):
+            if heard.question(sentence) and _MUST.search(sentence):
+                return True
             left = sentence
             for pattern in self.starts:
                 left = re.sub(pattern, " ", left, flags=re.IGNORECASE)

@@ -60,8 +60,8 @@ _GO_ON = re.compile(
 )
 _QUESTION = re.compile(
     r"^\W*(?:(?:and|but|so|ok(?:ay)?|first|wait|well|by the way|before that|also|one more thing)"
-    r"\W+)*(?:how|what|what's|when|where|which|who|whose|whom|why|until|is|are|do|does|did|can|"
-    r"could|may|will|would|should|has|have|tell me|explain)\b",
+    r"\W+)*(?:how|what(?! an? )|what's|when|where|which|who|whose|whom|why|until|is|are|do|does|"
+    r"did|can|could|may|will|would|should|has|have|tell me|explain)\b",
     re.IGNORECASE,
 )
 _ASKS = re.compile(r"[?？]|[吗呢]\W*$|多久|多少|什么时候|怎么|如何|能不能|是否|可不可以")
