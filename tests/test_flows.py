@@ -26,7 +26,7 @@ from app.recommend.system import fitted
 from app.store.db import Store, open_store
 from app.store.models import Order, Return, Ticket, Write, utc_now
 from app.support import handoff
-from app.support.answer import Answer
+from app.support.answer import UPSET, Answer
 from app.support.chat import SupportChat
 from app.support.flows import heard
 from app.support.flows.base import Tools
@@ -182,6 +182,23 @@ def test_questions_for_the_articles_start_no_flow() -> None:
     asked = [q.text for q in corpus("demo:support").queries if q.split in ("train", "dev")]
     assert len(asked) > 200
     assert [text for text in asked if route(text, EVERYTHING)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "And do I have to send the broken pieces back to you?!", "Must I return the box as well?",
+        "Do we need to cancel the order for that?", "坏了的壶还要寄回去吗", "退货必须用原箱吗？",
+    ],
+)  # fmt: skip
+def test_whether_something_must_be_done_is_for_the_articles(text: str) -> None:
+    assert route(text, EVERYTHING) is None
+
+
+def test_a_wish_is_no_such_question() -> None:
+    flow = route("I need to return a mug", EVERYTHING)
+    assert flow is not None
+    assert flow.name == "return"
 
 
 def test_a_flow_whose_tool_is_missing_does_not_start() -> None:
@@ -452,6 +469,33 @@ def test_two_declines_offer_a_person_and_a_yes_takes_it(visit: Visit) -> None:
     assert visit.count(Ticket) == 0
     assert "person" in visit.say("yes")
     assert visit.count(Ticket) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("What a useless shop. I hate this, you are terrible.", "I understand that you are upset"),
+        ("你们太差劲了，垃圾，气死我了", "我能理解"),
+    ],
+)
+def test_who_is_upset_and_asks_nothing_is_not_told_that_nothing_was_found(
+    visit: Visit, text: str, said: str
+) -> None:
+    visit.helpers = visit.helpers._replace(mood=lambda _: -0.8)
+    assert said in visit.say(text)
+    assert visit.last is not None
+    assert not visit.last.declined
+    assert UPSET in visit.last.notes
+    assert visit.memory().declined == 0
+
+
+def test_who_is_upset_and_asks_is_answered_or_declined(visit: Visit) -> None:
+    visit.helpers = visit.helpers._replace(mood=lambda _: -0.8)
+    asked = "Your shop is terrible. How many hours should I leave the cold brew in the fridge?"
+    assert "14 hours" in visit.say(asked)
+    visit.say("Who won the football yesterday evening, for heaven's sake?")
+    assert visit.last is not None
+    assert visit.last.declined
 
 
 def test_a_desk_that_fails_promises_nobody(visit: Visit) -> None:

@@ -66,7 +66,7 @@ def test_what_the_reader_does_not_find_is_declined() -> None:
     answer = reading("nowhere")[0].answer(UK)
     assert answer.declined
     assert answer.text.startswith(DECLINE["en"])
-    assert answer.notes == ["the reader found no answer in the articles"]
+    assert answer.notes == ["the reader found no answer"]
     assert answer.citations == []
 
 

@@ -19,8 +19,9 @@ from app.models.base import GREEDY, Delta, Finish, Options
 from app.models.encoder import HashEncoder
 from app.models.references import resolve
 from app.support.chat import Answer, SupportChat
+from app.support.finding import find
 from app.support.phrases import CONTACT, decline, small_talk, without_small_talk
-from app.support.quote import QuoteConfig
+from app.support.quote import QuoteConfig, quote
 
 DOCS: list[dict[str, Any]] = [
     {"id": "delivery", "title": "What delivery costs", "url": "/help/delivery",
@@ -127,6 +128,37 @@ def test_a_quote_stays_short_however_long_the_article() -> None:
         word_count(SupportChat(long, threshold=0.0, certain=0.0).answer("kettle water").text)
         <= QuoteConfig().max_words
     )
+
+
+def quoted(text: str, question: str, **config: Any) -> str:
+    """What is quoted of one article for `question`."""
+    one = Knowledge.build([{"id": "a", "title": "Orders", "text": text}], HashEncoder())
+    found = find(one, question, [], 3)
+    said = quote(found.ranking, question, found.articles, QuoteConfig(**config))
+    return "\n".join(q.text for q in said)
+
+
+def test_a_sentence_that_goes_on_is_quoted_with_the_one_before() -> None:
+    text = (
+        "You can change the delivery address until the label is printed. That happens at about "
+        "16:00 on the day of packing. Maren prints it herself on the old machine in the corner."
+    )
+    asked = "Until when can I change the delivery address?"
+    assert quoted(text, asked, depth=0.0).endswith("at about 16:00 on the day of packing.")
+    assert quoted(text, asked, depth=0.0, max_words=12).endswith("the label is printed.")
+
+
+def test_each_part_of_a_question_has_its_own_sentence_of_one_article() -> None:
+    text = (
+        "Cancel an order within 2 hours after ordering it, as the cancel button says.\n\n"
+        "An invoice in your own name comes by e-mail after the parcel has left the roastery."
+    )
+    asked = "How long can I cancel an order, and when does the invoice come by e-mail?"
+    both = quoted(text, asked, depth=0.0)
+    assert "2 hours" in both
+    assert "by e-mail" in both
+    one = quoted(text, "How long can I cancel an order after ordering it?", depth=0.0)
+    assert "by e-mail" not in one
 
 
 def test_a_chinese_question_is_quoted_from_the_translation(knowledge: Knowledge) -> None:

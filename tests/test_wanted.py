@@ -1,4 +1,4 @@
-"""A question that wants a temperature, a price, a time or a count is not answered by a text without."""
+"""Who asks for a temperature, a price, a time or a count is not answered by a text without one."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from app.models.openai_chat import Remote
 from app.support import guard, modelled, phrases, reading
 from app.support.answer import UPSET, Answer, Citation, Ending, TurnPart, cite
 from app.support.finding import Found, Near, find
-from app.support.quote import quote, render
+from app.support.quote import Quoted, quote, render
 from app.support.session import Session, converse
 from app.support.systems import System
 
@@ -177,11 +177,12 @@ class SupportChat:
             return self._told(_say(said), 1.0, asked)
         asked = phrases.without_small_talk(asked)
         found = find(self.knowledge, asked, turns, SHOWN)
-        if not found.passages or found.sure < self._floor(found):
-            way = _understand(detect(asked)) if upset else self._decline(asked, found)
-            return self._told(way, found.sure, asked)
+        least = self._certain(found) if upset else self._floor(found)
+        if not found.passages or found.sure < least:
+            return self._told(self._decline(asked, found, upset), found.sure, asked)
         near = found if found.sure < self._certain(found) else None
-        return self._told(self._way(asked, turns, found, cancel, near), found.sure, asked, near)
+        way = self._way(asked, turns, found, cancel, near, upset)
+        return self._told(way, found.sure, asked, near)
 
     def _floor(self, found: Found) -> float:
         """The confidence below which this question is declined."""
@@ -198,6 +199,7 @@ class SupportChat:
         found: Found,
         cancel: threading.Event | None,
         near: Found | None,
+        upset: bool,
     ) -> _Way:
         """Quoting, or reader or model where they may speak; their decline is ours.
 
@@ -210,7 +212,10 @@ class SupportChat:
             ending = yield from _hedged(self._quote(found, cancel), hedge)
             return ending._replace(notes=["quoted: the model is not cleared for Chinese"])
         if self.system == "reader":
-            return (yield from self._read(asked, found, hedge))
+            read = self._read(asked, found)
+            if read:
+                return (yield from _hedged(_render(read), hedge))
+            return (yield from self._decline(asked, found, upset, "the reader found no answer"))
         assert self.model is not None
         # A question that stands alone is asked alone, as the model was trained.
         before = turns if found.question != asked else ()
@@ -221,8 +226,7 @@ class SupportChat:
             said = modelled.speak(self.model, messages, found.passages, asked, self.options, cancel)
             return (yield from _hedged(said, hedge))
         except modelled.Declined:
-            ending = yield from self._decline(asked, found)
-            return ending._replace(notes=["the model found no answer in the articles"])
+            return (yield from self._decline(asked, found, upset, "the model found no answer"))
         except modelled.Silent as silent:
             if not self.quotes_for_model:
                 raise silent.failed from None
@@ -238,24 +242,20 @@ class SupportChat:
             yield defuse(piece)
         return Ending("stop", cite(q.passage for q in quoted), [])
 
-    def _read(self, asked: str, found: Found, hedge: str) -> _Way:
-        """The sentences that hold what the reader finds, or its decline."""
+    def _read(self, asked: str, found: Found) -> list[Quoted]:
+        """The sentences that hold what the reader finds."""
         assert self.reader is not None
-        read = reading.read(
-            self.reader, found.passages, found.question, alone=found.question == asked
-        )
-        if not read:
-            ending = yield from self._decline(asked, found)
-            return ending._replace(notes=["the reader found no answer in the articles"])
-        for number, piece in enumerate(render(read)):
-            yield defuse(piece if number or not hedge else f"{hedge}\n\n{piece}")
-        return Ending("stop", cite(q.passage for q in read), [])
+        alone = found.question == asked
+        return reading.read(self.reader, found.passages, found.question, alone=alone)
 
-    def _decline(self, asked: str, found: Found) -> _Way:
-        """An honest no; near misses name the closest articles."""
+    def _decline(self, asked: str, found: Found, upset: bool, *notes: str) -> _Way:
+        """An honest no; near misses name the closest articles. Understanding, for the upset."""
+        if upset:
+            yield phrases.UNDERSTAND[detect(asked)]
+            return Ending("stop", [], [UPSET, *notes])
         near = self._near(found) if found.passages else []
         yield defuse(phrases.decline(detect(asked), [n.title for n in near]))
-        return Ending("declined", [], [], near=near)
+        return Ending("declined", [], list(notes), near=near)
 
     def _near(self, found: Found, cited: Collection[str] = ()) -> list[Near]:
         """Articles that could be meant: half as likely as what is answered at all."""
@@ -317,9 +317,10 @@ def _hedged(way: _Way, hedge: str) -> _Way:
         return (yield from way)
 
 
-def _understand(language: str) -> _Way:
-    yield phrases.UNDERSTAND[language]
-    return Ending("stop", [], [UPSET])
+def _render(quoted: Sequence[Quoted]) -> _Way:
+    for piece in render(quoted):
+        yield defuse(piece)
+    return Ending("stop", cite(q.passage for q in quoted), [])
 
 
 def _say(text: str, *notes: str) -> _Way:
