@@ -14,6 +14,7 @@ from sqlalchemy import event
 
 from app.__main__ import main
 from app.core.errors import InputError, StoreDown, WeightsMissing
+from app.knowledge.asked import LEAST
 from app.knowledge.ingest import embed as embedding
 from app.knowledge.ingest import files, run
 from app.knowledge.ingest.document import Read, Unreadable
@@ -143,6 +144,20 @@ def test_a_dry_run_says_all_and_writes_nothing(store: Store, folder: Path) -> No
         "help/faq.csv", "help/norway.md",
     ]  # fmt: skip
     assert len(store.articles.docs()) == 2
+
+
+def test_articles_that_can_only_be_answered_with_a_hedge_are_counted(
+    store: Store, tmp_path: Path
+) -> None:
+    ways = "".join(f"  - way number {n}\n" for n in range(LEAST))
+    (tmp_path / "cups.md").write_text(f"---\nquestions:\n{ways}---\n# Cups\nA cup holds 150 ml.\n")
+    (tmp_path / "van.md").write_text("# Van\nThe van is green.\n")
+    report = ingest(tmp_path, store.articles)
+    assert report.few_ways == 1
+    [line] = [line for line in report.lines() if "ways to ask" in line]
+    assert line.startswith("1 of those read now have fewer than 20 ways to ask each")
+    (tmp_path / "van.md").unlink()
+    assert ingest(tmp_path, store.articles).few_ways == 0
 
 
 def test_another_default_visibility_is_a_change(store: Store, folder: Path) -> None:

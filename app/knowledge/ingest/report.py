@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from app.knowledge.asked import LEAST
+
 SHOWN = 20
 """Lines of a kind that are printed; JSON has all."""
 
@@ -39,6 +41,9 @@ class Report:
     """Of them, those that customers do not see."""
     passages: int = 0
     """That the added and changed files are cut into."""
+    few_ways: int = 0
+    """Articles of the added and changed files with too few ways to ask (app.knowledge.asked.LEAST):
+    what is answered from them says that it may not be what was meant."""
 
     @property
     def read(self) -> int:
@@ -65,6 +70,12 @@ class Report:
             f"{self.articles} articles of {self.folder}, {self.agents_only} of them for agents "
             "alone" + (" (dry run: nothing was written)" if self.dry_run else "")
         )
+        if self.few_ways:
+            yield (
+                f"{self.few_ways} of those read now have fewer than {LEAST} ways to ask each: "
+                "answers from them will say that they may not be what was meant, until you write "
+                "some down (`questions`, see the README)"
+            )
         yield from _faults("not read", self.unreadable)
         yield from _faults("left out or guessed", self.notes)
 

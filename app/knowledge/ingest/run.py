@@ -11,6 +11,8 @@ from typing import Any
 from app.core.errors import InputError
 from app.core.files import sha256_text
 from app.core.language import detect
+from app.knowledge import alternates
+from app.knowledge.asked import LEAST
 from app.knowledge.ingest import files
 from app.knowledge.ingest.document import VISIBILITIES, Document, Note, Read, Unreadable
 from app.knowledge.ingest.readers import VERSION, reader_of
@@ -91,6 +93,11 @@ def collection(folder: Path) -> str:
     return files.shown(folder.resolve().name) or "articles"
 
 
+def _ways(values: Values) -> int:
+    """How many ways to ask an article carries."""
+    return sum(way.answered for way in alternates.of(_doc(values)))
+
+
 @dataclass
 class _Run:
     """What is known so far of one ingest."""
@@ -160,6 +167,7 @@ class _Run:
             articles=len(rows) + sum(source.articles for source in stay),
             agents_only=agents + sum(source.agents_only for source in stay),
             passages=sum(len(split(_doc(values))) for values in rows),
+            few_ways=sum(_ways(values) < LEAST for values in rows),
         )
 
     def _digest(self, data: bytes) -> str:
