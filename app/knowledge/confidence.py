@@ -1,13 +1,15 @@
-"""How sure it is that the articles answer: a logistic regression over the ranking.
+"""How sure it is that the articles answer, and that the right one was found: logistic regressions.
 
 The weights lie in confidence.json beside this file, fitted by `python -m app.knowledge.fit` on the
 demo's train and dev questions: one set for articles that carry ways to ask (app.knowledge.asked),
 one for those that carry none. With another encoder or other articles the number keeps its order,
 not its meaning.
 
-Two thresholds follow from questions that the fit did not see. Below the first a question is
-declined: no article answers it, as often as not. Below the second, which keeps the error of what is
-answered within the rate that brief.yaml states, an answer says that it may not be what was meant.
+These are two matters: of a question about the shop's returns in words that nobody foresaw it is
+certain that an article answers, and uncertain which. Where no article answers, as often as not, a
+question is declined. Where the article found may be a wrong one, an answer says that it may not be
+what was meant: below the threshold that keeps the error of all other answers within the rate that
+brief.yaml states, on questions that the fit did not see.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Weights(Strict):
 
 
 class Held(Strict):
-    """What the fit said of questions that it did not see, as they were asked."""
+    """How right the fit took questions to be that it did not see, as they were asked."""
 
     chances: list[float]
     wrong: list[bool]
@@ -49,18 +51,23 @@ class Fitted(Strict):
     """For articles with ways to ask, or without."""
 
     languages: dict[str, Weights]
+    """That an article answers."""
+    right: dict[str, Weights]
+    """That the articles found are right ones."""
     threshold: float
     """Below it the question is declined."""
     held: Held
 
     def __call__(self, found: Mapping[str, float], language: str) -> float:
         """A number in 0..1 that rises with the chance that the question is answerable."""
-        weights = self.languages.get(language) or self.languages["en"]
-        logit = weights.bias + sum(w * found[name] for name, w in weights.features.items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+        return _chance(self.languages, found, language)
+
+    def rightness(self, found: Mapping[str, float], language: str) -> float:
+        """The same for the chance that an answer rests on a right article."""
+        return _chance(self.right, found, language)
 
     def certain(self, error: float) -> float:
-        """From which number on at most `error` of the answers rest on no right article; 1, which
+        """From which rightness on at most `error` of the answers rest on no right article; 1, which
         only a customer's own choice reaches, where that cannot be kept."""
         return min(1.0, _kept_within(tuple(self.held.chances), tuple(self.held.wrong), error))
 
@@ -83,7 +90,13 @@ class Confidence(Strict):
         return self.plain if _unheard(ranking, row) else self.asked
 
 
-_NOTHING = Fitted(languages={}, threshold=0.0, held=Held(chances=[], wrong=[]))
+def _chance(by: Mapping[str, Weights], found: Mapping[str, float], language: str) -> float:
+    weights = by.get(language) or by["en"]
+    logit = weights.bias + sum(w * found[name] for name, w in weights.features.items())
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+
+
+_NOTHING = Fitted(languages={}, right={}, threshold=0.0, held=Held(chances=[], wrong=[]))
 NONE = Confidence(plain=_NOTHING, asked=_NOTHING, fitted={})
 """Before anything was fitted; cannot be asked."""
 
@@ -109,7 +122,7 @@ def features(
 ) -> dict[str, float]:
     """What speaks for the passage in row `best`: what each index says of it, or, where articles
     carry ways to ask, what those say of it and of there being no answer, and how much of the
-    question's words are known of `articles`, which an answer would rest on.
+    question's words are known of `articles`, which an answer would rest on; and the whole score.
 
     Margin to the next article, coverage of the question's words by the passage and its length added
     nothing on questions of topics left out of the fit; nor did the indexes beside the ways to ask.
@@ -121,6 +134,7 @@ def features(
         "asked": float(ranking.heard.total[best]),
         "elsewhere": ranking.heard.elsewhere,
         "known": ranking.shelf.known(question, articles),
+        "top": float(ranking.fused[best]),
     }
 
 

@@ -163,13 +163,21 @@ class Knowledge:
 
     def sureness(self, ranking: Ranking, question: str, row: int | None = None) -> float:
         """`confidence` that the passage in `row` (default: the best) of `ranking` answers."""
+        return self.chances(ranking, question, row)[0]
+
+    def chances(
+        self, ranking: Ranking, question: str, row: int | None = None
+    ) -> tuple[float, float]:
+        """`sureness`, and how sure it is that what an answer would rest on is right."""
         if not len(ranking.fused):
-            return 0.0
+            return 0.0, 0.0
         best = int(ranking.fused.argmax()) if row is None else row
-        weights = self.fitted.confidence.of(ranking, best)
+        weights, language = self.fitted.confidence.of(ranking, best), detect(question)
         told = features(ranking, best, question, self.rests_on(ranking, best))
-        sure = weights(told, detect(question))
-        return confidence.less(sure) if self.lacks(ranking, question, best) else sure
+        sure, right = weights(told, language), weights.rightness(told, language)
+        if self.lacks(ranking, question, best):
+            return confidence.less(sure), confidence.less(right)
+        return sure, right
 
     def rests_on(self, ranking: Ranking, row: int) -> list[str]:
         """The articles that an answer by the passage in `row` would rest on."""

@@ -72,8 +72,8 @@ class SupportChat:
         self.threshold = threshold
         """Questions of less confidence are declined; None: as fitted on dev."""
         self.certain = certain
-        """Answers of less confidence say that they may be to another question; None: as fitted, so
-        that the error of the others is within `max_error`."""
+        """Answers from articles less likely right say that they may not be what was meant; None: as
+        fitted, so that the error of the others is within `max_error`."""
         self.max_error = brief.read().features["support"].max_error
         self.release_id, self.options = release_id, options
         self.curated: Curated | None = None
@@ -177,10 +177,9 @@ class SupportChat:
             return self._told(_say(said), 1.0, asked)
         asked = phrases.without_small_talk(asked)
         found = find(self.knowledge, asked, turns, SHOWN)
-        least = self._certain(found) if upset else self._floor(found)
-        if not found.passages or found.sure < least:
+        near = found if found.right < self._certain(found) else None
+        if not found.passages or found.sure < self._floor(found) or (upset and near):
             return self._told(self._decline(asked, found, upset), found.sure, asked)
-        near = found if found.sure < self._certain(found) else None
         way = self._way(asked, turns, found, cancel, near, upset)
         return self._told(way, found.sure, asked, near)
 
@@ -189,7 +188,7 @@ class SupportChat:
         return found.weights.threshold if self.threshold is None else self.threshold
 
     def _certain(self, found: Found) -> float:
-        """The confidence from which an answer stands without a hedge."""
+        """How right what was found has to be, so that an answer stands without a hedge."""
         return found.weights.certain(self.max_error) if self.certain is None else self.certain
 
     def _way(

@@ -41,6 +41,8 @@ class Found(NamedTuple):
     """The best, best first; none for a question without a word."""
     sure: float
     """0..1, that the best of them answers; 1 where the customer chose the article."""
+    right: float
+    """0..1, that `articles` are the right ones; 1 as above."""
     weights: Fitted
     """What that is measured by."""
     articles: list[str]
@@ -71,16 +73,20 @@ def find(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) 
         return within
     ranking = knowledge.rank(asked, turns)
     passages = knowledge.best(ranking, asked, most)
-    sure = knowledge.sureness(ranking, asked) if passages else 0.0
-    return _found(knowledge, followup.whole(asked, turns), ranking, passages, sure)
+    chances = knowledge.chances(ranking, asked) if passages else (0.0, 0.0)
+    return _found(knowledge, followup.whole(asked, turns), ranking, passages, chances)
 
 
 def _found(
-    knowledge: Knowledge, whole: str, ranking: Ranking, passages: list[Passage], sure: float
+    knowledge: Knowledge,
+    whole: str,
+    ranking: Ranking,
+    passages: list[Passage],
+    chances: tuple[float, float],
 ) -> Found:
     weights = knowledge.fitted.confidence.of(ranking)
     leading = ranking.leading(knowledge.config) if passages else []
-    return Found(whole, ranking, passages, sure, weights, leading)
+    return Found(whole, ranking, passages, *chances, weights, leading)
 
 
 def _within(
@@ -102,4 +108,4 @@ def _within(
         ranking = knowledge.rank(question).only(article)
     passages = knowledge.best(ranking, question, most)
     whole = followup.whole(question, before)
-    return _found(knowledge, whole, ranking, passages, 1.0) if passages else None
+    return _found(knowledge, whole, ranking, passages, (1.0, 1.0)) if passages else None
