@@ -89,7 +89,7 @@ def test_confidence_goes_by_the_ways_where_the_best_article_has_them(knowledge: 
     ranking = knowledge.rank(question)
     best = int(ranking.fused.argmax())
     told = features(ranking, best, question, knowledge.rests_on(ranking, best))
-    assert told.keys() == {"asked", "elsewhere", "known"}
+    assert told.keys() == {"asked", "elsewhere", "known", "top"}
     assert 0 < told["known"] < 1, "no Truro is written or asked of"
     assert ranking.shelf.known("what would the postman charge me to York", ["post"]) == 1.0
     assert knowledge.fitted.confidence.of(ranking) == load().asked
