@@ -486,6 +486,7 @@ def test_who_is_upset_and_asks_nothing_is_not_told_that_nothing_was_found(
     assert visit.last is not None
     assert not visit.last.declined
     assert UPSET in visit.last.notes
+    assert visit.last.quick in (["Talk to a human"], ["转人工"])
     assert visit.memory().declined == 0
 
 

@@ -25,10 +25,10 @@ HEDGE = {
 }
 """Before an answer that may be to another question."""
 UNDERSTAND = {
-    "en": "I understand that you are upset, and I want this put right. Tell me in a sentence what "
-    f"should happen now, and I will see to it, or write to {CONTACT}, where a person will read it.",
-    "zh": "您这么生气，我能理解，也希望把事情处理好。请用一句话告诉我您希望怎么解决，我马上办；"
-    f"也可以写信到 {CONTACT}，我们会有人回复您。",
+    "en": "I understand that you are upset. Tell me in a sentence what went wrong, or ask for a "
+    f"person: here, or at {CONTACT}.",
+    "zh": "您这么生气，我能理解。请用一句话告诉我哪里出了问题；"
+    f"也可以在这里转人工，或者写信到 {CONTACT}。",
 }
 """To who is upset and asks nothing that an article answers: to have found nothing would be no
 answer."""

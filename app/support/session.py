@@ -181,7 +181,7 @@ class _Turn:
     def _quick(self, answer: Answer) -> list[str]:
         """The way into the flow whose own article answered, and articles that could be meant."""
         titles = [near.title for near in answer.near]
-        if answer.declined:
+        if answer.declined or UPSET in answer.notes:
             return [*titles, words.of(words.HUMAN, self.language)]
         cited = {citation.id for citation in answer.citations}
         helpers = self.session.helpers
