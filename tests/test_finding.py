@@ -13,6 +13,7 @@ from app.core.files import ROOT, write_text
 from app.core.memory import Memory, Running
 from app.core.messages import Message
 from app.knowledge import confidence, ranker
+from app.knowledge.asked import LEAST
 from app.knowledge.confidence import Held
 from app.knowledge.retrieve import Fitted, Knowledge
 from app.models.encoder import HashEncoder
@@ -69,8 +70,17 @@ def test_near_are_those_alone_that_could_be_meant(knowledge: Knowledge) -> None:
     found = find(knowledge, UK, [], 3)
     every = [n.id for n in found.near(0.0)]
     assert every[0] == "delivery"
-    assert [n.id for n in found.near(found.sure)] == ["delivery"]
-    assert found.near(1.0) == []
+    assert [n.id for n in found.near(2 * found.sure)] == ["delivery"]
+    assert found.near(2.0) == []
+
+
+def test_articles_with_and_without_ways_to_ask_are_near_side_by_side() -> None:
+    ways = [f"how much does the post cost to town {n}" for n in range(LEAST)]
+    mixed = Knowledge.build([{**DOCS[0], "questions": ways}, *DOCS[1:]], HashEncoder())
+    for asked in ("how much does the post cost to town 3", "clean the burrs", "my grinder"):
+        found = find(mixed, asked, [], 3)
+        assert {n.id for n in found.near(0.0)} >= {"delivery", "grinder", "cards"}
+        assert SupportChat(mixed).answer(asked).text
 
 
 @pytest.mark.parametrize("text", [CARDS, "gift  CARDS ", "Gift cards\n"])

@@ -12,7 +12,7 @@ shown and checked, never obeyed. Eval, page and HTTP call the same `turn`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from pathlib import Path
@@ -29,7 +29,7 @@ from app.models.base import GREEDY, ChatModel, Options
 from app.models.openai_chat import Remote
 from app.support import guard, modelled, phrases, reading
 from app.support.answer import UPSET, Answer, Citation, Ending, TurnPart, cite
-from app.support.finding import Found, Near, find
+from app.support.finding import Found, find
 from app.support.quote import Quoted, quote, render
 from app.support.session import Session, converse
 from app.support.systems import System
@@ -252,13 +252,9 @@ class SupportChat:
         if upset:
             yield phrases.UNDERSTAND[detect(asked)]
             return Ending("stop", [], [UPSET, *notes])
-        near = self._near(found) if found.passages else []
+        near = found.near(self.threshold) if found.passages else []
         yield defuse(phrases.decline(detect(asked), [n.title for n in near]))
         return Ending("declined", [], list(notes), near=near)
-
-    def _near(self, found: Found, cited: Collection[str] = ()) -> list[Near]:
-        """Articles that could be meant: half as likely as what is answered at all."""
-        return found.near(self._floor(found) / 2, cited)
 
     def _told(
         self, way: _Way, sure: float, asked: str, found: Found | None = None
@@ -276,7 +272,8 @@ class SupportChat:
                 yield TurnPart(piece)
         hedged = found is not None and ending.finish != "declined"
         if found is not None and ending.finish in ("stop", "length"):
-            ending = ending._replace(near=self._near(found, {c.id for c in ending.citations}))
+            cited = {citation.id for citation in ending.citations}
+            ending = ending._replace(near=found.near(self.threshold, cited))
         yield TurnPart("", True, self._answer(said, sure, detect(asked), ending, hedged=hedged))
 
     def _answer(

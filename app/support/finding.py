@@ -14,7 +14,7 @@ import numpy as np
 from app.core.language import detect
 from app.core.messages import Message, Passage
 from app.knowledge import followup
-from app.knowledge.confidence import Fitted, features
+from app.knowledge.confidence import Confidence, Fitted, features
 from app.knowledge.retrieve import Knowledge
 from app.knowledge.shelf import Ranking
 
@@ -43,22 +43,30 @@ class Found(NamedTuple):
     """0..1, that the best of them answers; 1 where the customer chose the article."""
     right: float
     """0..1, that `articles` are the right ones; 1 as above."""
-    weights: Fitted
+    confidence: Confidence
     """What that is measured by."""
     articles: list[str]
     """One or two, that an answer rests on, best first."""
 
-    def near(self, least: float, cited: Collection[str] = ()) -> list[Near]:
+    @property
+    def weights(self) -> Fitted:
+        """Those of the best passage."""
+        return self.confidence.of(self.ranking)
+
+    def near(self, threshold: float | None, cited: Collection[str] = ()) -> list[Near]:
         """Articles with a title that are not `cited`, best first, for the customer to choose from:
-        each with a chance of `least` by itself."""
+        each by itself half as likely to answer as what is answered at all, which `threshold` says
+        (None: as fitted)."""
         found: dict[str, Near] = {}
         fused, language = self.ranking.fused, detect(self.question)
         for row in map(int, np.argsort(-fused, kind="stable")[:LOOKED_AT]):
             passage = self.ranking.shelf.passages[row]
             if not np.isfinite(fused[row]) or not passage.title or passage.article in cited:
                 continue
+            weights = self.confidence.of(self.ranking, row)
             told = features(self.ranking, row, self.question, [passage.article])
-            if self.weights(told, language) >= least:
+            least = (weights.threshold if threshold is None else threshold) / 2
+            if weights(told, language) >= least:
                 found.setdefault(passage.article, Near(passage.article, passage.title))
             if len(found) == OFFERED:
                 break
@@ -84,9 +92,8 @@ def _found(
     passages: list[Passage],
     chances: tuple[float, float],
 ) -> Found:
-    weights = knowledge.fitted.confidence.of(ranking)
     leading = ranking.leading(knowledge.config) if passages else []
-    return Found(whole, ranking, passages, *chances, weights, leading)
+    return Found(whole, ranking, passages, *chances, knowledge.fitted.confidence, leading)
 
 
 def _within(
