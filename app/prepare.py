@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import NamedTuple
 
 from app.core.data import corpus
 from app.core.errors import guarded
 from app.core.files import DEMO, cache_dir, var_dir, writable
 from app.core.settings import load
-from app.knowledge.settings import LANGUAGES
 from app.models import references
 from app.models.packaged import PACKAGED
 from app.store.db import open_store
@@ -62,12 +59,7 @@ def _weights(ref: str) -> str:
 def _learnt() -> str:
     from app.knowledge.learnt import learn
 
-    docs = corpus("demo:support").docs
-    if not any((cache_dir() / "asked").glob("*.npz")):
-        # A language takes one core for a minute: each has a process of its own.
-        with ProcessPoolExecutor(len(LANGUAGES), get_context("spawn")) as pool:
-            list(pool.map(learn, ([d for d in docs if d["lang"] == lang] for lang in LANGUAGES)))
-    found = learn(docs)
+    found = learn(corpus("demo:support").docs)
     return f"{len(found)} models, {sum(path.stat().st_size for path in found) / 1e6:.0f} MB"
 
 
