@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,3 +167,28 @@ def test_over_http_it_is_503_in_the_readers_language_and_then_works(tmp_path: Pa
         down["now"] = False
         assert client.post("/v1/chat/completions", json=wanted).status_code == 200
     services.store.close()
+
+
+def test_of_many_who_write_at_once_none_waits_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for those before it, a tenth of a second; SQLite alone would refuse some."""
+    monkeypatch.setattr(db, "BUSY_MS", 500)
+    store, refused = open_store(f"sqlite:///{tmp_path / 'shop.db'}"), list[StoreDown]()
+
+    def writer() -> None:
+        for _ in range(20):
+            try:
+                with store.write() as session:
+                    session.execute(text("select 1"))
+                    time.sleep(0.005)
+            except StoreDown as error:
+                refused.append(error)
+
+    threads = [threading.Thread(target=writer) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.close()
+    assert refused == []

@@ -7,6 +7,7 @@ DATABASE_URL (its driver is yours to install). A kill loses at most the transact
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._writing = threading.Lock()
         self.articles = Articles(self)
         self.conversations = Conversations(self)
         self.feedback = FeedbackBook(self)
@@ -66,8 +68,24 @@ class Store:
         write is refused at once, without waiting, when another one wrote in between.
         """
         engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        with _told(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with (
+            _told(), self._queued(), Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):  # fmt: skip
             yield session
+
+    @contextmanager
+    def _queued(self) -> Iterator[None]:
+        """Writers of this process one after the other: SQLite has no queue, and of many that wait
+        one could wait longer than BUSY_MS. Whoever does so here is left to SQLite."""
+        queued = self.engine.dialect.name == "sqlite" and self._writing.acquire(
+            timeout=BUSY_MS / 1000
+        )
+        try:
+            yield
+        finally:
+            if queued:
+                self._writing.release()
 
     def check(self) -> None:
         """Raise sqlalchemy's OperationalError where the database does not answer."""
