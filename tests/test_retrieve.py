@@ -12,7 +12,7 @@ from app.core.errors import InputError
 from app.core.kinds import Corpus
 from app.core.messages import Message
 from app.knowledge import confidence, followup
-from app.knowledge.fit import Point, _features, at_hand, choose, chosen
+from app.knowledge.fit import at_hand, chosen
 from app.knowledge.parts import parts
 from app.knowledge.retrieve import Knowledge, Mode
 from app.knowledge.settings import RetrievalConfig
@@ -184,7 +184,8 @@ def test_confidence_rises_with_what_speaks_for_an_answer_and_falls_with_what_spe
     None
 ):
     fitted = confidence.load()
-    for weights in (*fitted.plain.languages.values(), *fitted.asked.languages.values()):
+    every = (fitted.plain, fitted.ordered, fitted.asked)
+    for weights in (each for own in every for each in own.languages.values()):
         assert all(w > 0 for name, w in weights.features.items() if name != "elsewhere")
         assert weights.features.get("elsewhere", -1.0) < 0
 
@@ -211,25 +212,6 @@ def test_public_sets_that_are_not_at_hand_are_left_out_and_named(
     monkeypatch.setenv("FRONTDESK_DATA", str(tmp_path))
     assert list(at_hand()) == ["data:stackfaq"]
     assert "not learnt from: data:squad2_small" in capsys.readouterr().out
-
-
-def test_a_language_of_which_words_decide_is_not_judged_by_the_cosine() -> None:
-    config = RetrievalConfig(bm25_weight=0.3, bm25_weight_zh=0.9)
-    assert _features(config, "zh", heard=False) == ("share",)
-    assert _features(config, "en", heard=False) == ("cosine", "share")
-    for language in ("en", "zh"):
-        assert _features(config, language, heard=True) == ("asked", "elsewhere", "known")
-    multilingual = config.model_copy(update={"bm25_weight_zh": 0.3})
-    assert _features(multilingual, "zh", heard=False) == ("cosine", "share")
-
-
-def test_the_middle_of_the_thresholds_near_the_best_refusal_f1_is_chosen() -> None:
-    points = [
-        Point(0.1, 0.2, 0.5, 40), Point(0.2, 0.49, 0.4, 30), Point(0.3, 0.5, 0.4, 20),
-        Point(0.4, 0.485, 0.4, 20), Point(0.5, 0.4, 0.4, 10),
-    ]  # fmt: skip
-    assert choose(points) == points[2]
-    assert choose(points[:3]) == points[2]
 
 
 @pytest.mark.slow

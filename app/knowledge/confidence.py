@@ -2,7 +2,8 @@
 
 The weights lie in confidence.json beside this file, fitted by `python -m app.knowledge.fit` on the
 demo's train and dev questions: one set for articles that carry ways to ask (app.knowledge.asked),
-one for those that carry none. With another encoder or other articles the number keeps its order,
+one for those that carry none and are put in order by the ranker, on questions of public sets, too,
+and one for those that are not. With another encoder or other articles the number keeps its order,
 not its meaning.
 
 These are two matters: of a question about the shop's returns in words that nobody foresaw it is
@@ -80,6 +81,8 @@ class Confidence(Strict):
     retrieval: RetrievalConfig = RetrievalConfig()
     """How the search was set."""
     plain: Fitted
+    ordered: Fitted
+    """Where the ranker put the articles in order."""
     asked: Fitted
     """Where the article in question carries ways to ask."""
     fitted: dict[str, object]
@@ -87,7 +90,9 @@ class Confidence(Strict):
 
     def of(self, ranking: Ranking, row: int | None = None) -> Fitted:
         """The set that goes with the passage in `row` (default: the best)."""
-        return self.plain if _unheard(ranking, row) else self.asked
+        if not _unheard(ranking, row):
+            return self.asked
+        return self.ordered if ranking.orders else self.plain
 
 
 def _chance(by: Mapping[str, Weights], found: Mapping[str, float], language: str) -> float:
@@ -97,7 +102,7 @@ def _chance(by: Mapping[str, Weights], found: Mapping[str, float], language: str
 
 
 _NOTHING = Fitted(languages={}, right={}, threshold=0.0, held=Held(chances=[], wrong=[]))
-NONE = Confidence(plain=_NOTHING, asked=_NOTHING, fitted={})
+NONE = Confidence(plain=_NOTHING, ordered=_NOTHING, asked=_NOTHING, fitted={})
 """Before anything was fitted; cannot be asked."""
 
 
@@ -124,12 +129,13 @@ def features(
     carry ways to ask, what those say of it and of there being no answer, and how much of the
     question's words are known of `articles`, which an answer would rest on; and the whole score.
 
-    Margin to the next article, coverage of the question's words by the passage and its length added
-    nothing on questions of topics left out of the fit; nor did the indexes beside the ways to ask.
+    Coverage of the question's words by the passage and its length added nothing on questions of
+    topics left out of the fit; nor did the indexes, or the ranker's margin, beside the ways to ask.
     """
     if ranking.heard is None or _unheard(ranking, best):
         halves = ranking.halves
-        return {"cosine": float(halves.dense[best]), "share": float(halves.bm25[best])}
+        found = {"cosine": float(halves.dense[best]), "share": float(halves.bm25[best])}
+        return found | ({"margin": ranking.margin(best)} if ranking.orders else {})
     return {
         "asked": float(ranking.heard.total[best]),
         "elsewhere": ranking.heard.elsewhere,

@@ -208,11 +208,10 @@ class Knowledge:
             return first
         if orders:
             rows, views = self.evidence(first, whole, asked)
-            ordered = (
-                reordered(part, rows, self.fitted.order(view, language))
-                for part, view in zip(first.parts, views, strict=True)
-            )
-            first = first._replace(parts=tuple(ordered))
+            given = [self.fitted.order(view, language) for view in views]
+            pairs = zip(first.parts, given, strict=True)
+            ordered = tuple(reordered(part, rows, order) for part, order in pairs)
+            first = first._replace(parts=ordered, orders=tuple(_placed(rows, given, ordered)))
         return self._listened(first, question, whole, asked)
 
     def _listened(self, first: Ranking, question: str, whole: str, asked: Sequence[str]) -> Ranking:
@@ -279,6 +278,16 @@ class Knowledge:
         weight = np.float32({"bm25": 1.0, "dense": 0.0, "hybrid": share}[mode])
         fused: Array = weight * scores.bm25 + (1 - weight) * scores.dense
         return fused
+
+
+def _placed(
+    rows: NDArray[np.intp], given: Sequence[Array], parts: Sequence[Array]
+) -> Iterable[Array]:
+    """What the ranker gave `rows`, each in its place among all."""
+    for order, part in zip(given, parts, strict=True):
+        placed = np.full_like(part, -np.inf)
+        placed[rows] = order
+        yield placed
 
 
 def _together(heard: Heard, alone: Heard | None) -> Mapping[tuple[int, int], float]:

@@ -116,6 +116,10 @@ def _field_max(text: Array, title: Array, title_weight: float) -> Array:
     return best
 
 
+FAR = 10.0
+"""The ranker's scores are logarithms: ten apart is one to twenty thousand."""
+
+
 class Ranking(NamedTuple):
     """The scores of n passages for one question."""
 
@@ -128,6 +132,9 @@ class Ranking(NamedTuple):
     """What the ways to ask say of the whole question."""
     said: tuple[Mapping[tuple[int, int], float], ...] = ()
     """By (row, sentence), what they say of sentences, for each part of the question."""
+    orders: tuple[Array, ...] = ()
+    """(n,) what the ranker gives the passages that it put in order, -inf for the others, for each
+    part of the question; none where there is no ranker."""
 
     @property
     def fused(self) -> Array:
@@ -153,6 +160,18 @@ class Ranking(NamedTuple):
             if article not in leads:
                 return [*leads, article] if -behind[row] <= near else leads
         return leads
+
+    def margin(self, row: int) -> float:
+        """How far the ranker puts the article of `row` before the best other, or, below 0, behind
+        it, for the part of the question that it is best for; FAR at most."""
+        own = self.shelf.articles == self.shelf.articles[row]
+        found = [-FAR]
+        for part, order in zip(self.parts, self.orders, strict=True):
+            seen = np.where(np.isfinite(part), order, -np.inf)
+            best, other = (seen[rows].max(initial=-np.inf) for rows in (own, ~own))
+            if np.isfinite(best):
+                found.append(min(FAR, float(best - other)))
+        return max(found)
 
     def only(self, article: str) -> Ranking:
         """The same with every other article out of the question: -inf."""

@@ -1,0 +1,157 @@
+"""How sure a search is of articles that carry no ways to ask, in a shop that the fit never saw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.core import brief
+from app.core.data import corpus
+from app.core.kinds import Corpus
+from app.knowledge import confidence, fit, ranker
+from app.knowledge.confidence import features
+from app.knowledge.fit_confidence import Point, Sample, _features, choose, fitted_on, samples
+from app.knowledge.retrieve import Knowledge
+from app.knowledge.settings import RetrievalConfig
+from app.knowledge.shelf import FAR, Ranking, Scores
+from app.models.encoder import HashEncoder, TextEncoder
+from tests.test_retrieve import DOCS
+
+
+class Articles:
+    """Candidates, as far as a margin asks."""
+
+    articles = np.array(["tea", "tea", "post", "mugs"])
+
+
+def ranked(*orders: list[float], parts: list[list[float]] | None = None) -> Ranking:
+    shown = [np.array(part) for part in parts or [[0.5] * 4 for _ in orders]]
+    halves = Scores(shown[0], shown[0])
+    return Ranking(Articles(), halves, tuple(shown), orders=tuple(map(np.array, orders)))  # type: ignore[arg-type]
+
+
+def test_the_margin_is_to_the_best_of_the_other_articles() -> None:
+    found = ranked([1.0, 3.0, 2.5, -1.0])
+    assert found.margin(0) == found.margin(1) == 0.5
+    assert (found.margin(2), found.margin(3)) == (-0.5, -4.0)
+
+
+def test_of_a_question_in_parts_the_margin_is_that_of_the_part_an_article_is_best_for() -> None:
+    assert ranked([3.0, 0.0, 1.0, 0.0], [0.0, 0.0, 4.0, 1.0]).margin(2) == 3.0
+
+
+def test_an_article_without_a_rival_or_that_was_not_put_in_order_has_a_bounded_margin() -> None:
+    off = -np.inf
+    assert ranked([1.0, off, 0.0, off]).margin(3) == -FAR
+    assert ranked([1.0, off, off, off]).margin(0) == FAR
+    alone = ranked([1.0, 2.0, 9.0, 9.0], parts=[[0.5, 0.4, off, off]])
+    assert alone.margin(0) == FAR
+
+
+class Known(HashEncoder):
+    """Words hashed, under the name that the ranker was fitted on."""
+
+    name = ranker.load().encoder
+
+
+def test_where_the_ranker_puts_in_order_its_margin_counts_and_elsewhere_it_does_not() -> None:
+    question = "What does delivery to the UK cost?"
+    by_ranker = Knowledge.build(DOCS, Known()).rank(question)
+    best = int(by_ranker.fused.argmax())
+    told = features(by_ranker, best, question, ["delivery"])
+    assert told.keys() == {"cosine", "share", "margin"}
+    assert told["margin"] > 0
+    shipped = confidence.load()
+    assert shipped.of(by_ranker) == shipped.ordered
+    without = Knowledge.build(DOCS, HashEncoder()).rank(question)
+    assert shipped.of(without) == shipped.plain
+    chinese = Knowledge.build(DOCS, Known()).rank("寄往英国的运费是多少？")
+    assert shipped.of(chinese) == shipped.plain
+
+
+def test_a_shop_that_the_fit_never_saw_is_answered_plainly_and_hardly_ever_wrongly() -> None:
+    """As `python -m app.knowledge.fit` recorded it: each set by a fit on the others alone."""
+    found: Any = confidence.load().fitted["ordered"]
+    rate = brief.read().features["support"].max_error
+    for name in fit.PUBLIC:
+        assert found[name]["wrong_of_plain"] <= rate, name
+        assert found[name]["plainly_without_article"] <= 0.05, name
+        assert found[name]["declined_without_article"] >= 0.7, name
+    assert found["data:stackfaq"]["plainly"] >= 0.6
+
+
+def sample(lang: str, n: int, answerable: bool) -> Sample:
+    query = corpus("demo:support").queries[0]._replace(topic=f"t{n}", lang=lang)
+    near = 0.4 + 0.3 * answerable + 0.0001 * n
+    told = {"cosine": near, "share": near, "margin": 4.0 * answerable - 2 + 0.0001 * n}
+    return Sample(query, told, answerable, answerable, True, answerable)
+
+
+def test_the_order_of_the_ranker_is_fitted_on_its_language_and_on_all_sets() -> None:
+    own = [sample(lang, n, n % 2 == 0) for lang in ("en", "zh") for n in range(200)]
+    other = {"data:other": [sample("en", 500 + n, n % 2 == 0) for n in range(40)]}
+    found, told = fitted_on(own, RetrievalConfig(), other)
+    assert found.languages.keys() == {"en"}
+    assert len(found.held.chances) == 240
+    assert told["data:other"] == {
+        "n": 20, "answered": 1.0, "plainly": 1.0, "wrong_of_plain": 0.0,
+        "declined_without_article": 1.0, "plainly_without_article": 0.0,
+    }  # fmt: skip
+    plain, _ = fitted_on(own, RetrievalConfig())
+    assert plain.languages.keys() == {"en", "zh"}
+    assert "margin" not in plain.languages["en"].features
+
+
+def test_where_nothing_can_be_promised_there_is_no_share_of_wrong_answers() -> None:
+    few = [sample("en", n, n % 2 == 0) for n in range(40)]
+    told = fitted_on(few, RetrievalConfig(), {"data:other": few})[1]["data:other"]
+    assert (told["plainly"], told["wrong_of_plain"]) == (0.0, None)
+
+
+def test_a_language_of_which_words_decide_is_not_judged_by_the_cosine() -> None:
+    config = RetrievalConfig(bm25_weight=0.3, bm25_weight_zh=0.9)
+    assert _features(config, "zh", heard=False) == ("share",)
+    assert _features(config, "en", heard=False) == ("cosine", "share")
+    for language in ("en", "zh"):
+        assert _features(config, language, heard=True) == ("asked", "elsewhere", "known")
+    multilingual = config.model_copy(update={"bm25_weight_zh": 0.3})
+    assert _features(multilingual, "zh", heard=False) == ("cosine", "share")
+
+
+def test_the_middle_of_the_thresholds_near_the_best_refusal_f1_is_chosen() -> None:
+    points = [
+        Point(0.1, 0.2, 0.5, 40), Point(0.2, 0.49, 0.4, 30), Point(0.3, 0.5, 0.4, 20),
+        Point(0.4, 0.485, 0.4, 20), Point(0.5, 0.4, 0.4, 10),
+    ]  # fmt: skip
+    assert choose(points) == points[2]
+    assert choose(points[:3]) == points[2]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    from app.models.load import resolve, text_encoder
+
+    return text_encoder(resolve("sentence-transformers/all-MiniLM-L6-v2"))
+
+
+@pytest.mark.realdata
+def test_on_stackfaq_most_answers_are_plain_and_what_no_article_answers_is_declined(
+    encoder: TextEncoder,
+) -> None:
+    """By questions that the fit did not draw, each by a ranker that never saw their documents."""
+    found = corpus("data:stackfaq")
+    asked = sorted((q for q in found.queries if q.gold), key=lambda query: ranker.drawn(query.id))
+    knowledge = Knowledge.build(found.docs, encoder)
+    drawn = samples(knowledge, Corpus(found.docs, asked[fit.STRANGERS : 500]), hide=True)
+    own = confidence.load().ordered
+    certain = own.certain(brief.read().features["support"].max_error)
+    sure = np.array([own(one.found, "en") for one in drawn]) >= own.threshold
+    plainly = sure & (np.array([own.rightness(one.found, "en") for one in drawn]) >= certain)
+    answerable = np.array([one.answerable for one in drawn])
+    right = np.array([one.found_right for one in drawn])
+    assert np.mean(plainly[answerable]) > 0.6
+    assert np.mean(~right[plainly & answerable]) < 0.02
+    assert np.mean(~sure[~answerable]) > 0.65
+    assert np.mean(plainly[~answerable]) < 0.15
