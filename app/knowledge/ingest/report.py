@@ -43,7 +43,7 @@ class Report:
     """That the added and changed files are cut into."""
     few_ways: int = 0
     """Articles of the added and changed files with too few ways to ask (app.knowledge.asked.LEAST):
-    what is answered from them says that it may not be what was meant."""
+    what is answered from them says more often that it may not be what was meant."""
 
     @property
     def read(self) -> int:
@@ -73,8 +73,8 @@ class Report:
         if self.few_ways:
             yield (
                 f"{self.few_ways} of those read now have fewer than {LEAST} ways to ask each: "
-                "answers from them will say that they may not be what was meant, until you write "
-                "some down (`questions`, see the README)"
+                "answers from them will say more often, in Chinese always, that they may not be "
+                "what was meant, until you write some down (`questions`, see the README)"
             )
         yield from _faults("not read", self.unreadable)
         yield from _faults("left out or guessed", self.notes)
