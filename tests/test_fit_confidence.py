@@ -12,7 +12,16 @@ from app.core.data import corpus
 from app.core.kinds import Corpus
 from app.knowledge import confidence, fit, ranker
 from app.knowledge.confidence import features
-from app.knowledge.fit_confidence import Point, Sample, _features, choose, fitted_on, samples
+from app.knowledge.fit_confidence import (
+    Held,
+    Point,
+    Sample,
+    _features,
+    choose,
+    curve,
+    fitted_on,
+    samples,
+)
 from app.knowledge.retrieve import Knowledge
 from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import FAR, Ranking, Scores
@@ -78,7 +87,7 @@ def test_a_shop_that_the_fit_never_saw_is_answered_plainly_and_hardly_ever_wrong
     for name in fit.PUBLIC:
         assert found[name]["wrong_of_plain"] <= rate, name
         assert found[name]["plainly_without_article"] <= 0.05, name
-        assert found[name]["declined_without_article"] >= 0.7, name
+        assert found[name]["declined_without_article"] >= 0.45, name
     assert found["data:stackfaq"]["plainly"] >= 0.6
 
 
@@ -122,11 +131,20 @@ def test_a_language_of_which_words_decide_is_not_judged_by_the_cosine() -> None:
 
 def test_the_middle_of_the_thresholds_near_the_best_refusal_f1_is_chosen() -> None:
     points = [
-        Point(0.1, 0.2, 0.5, 40), Point(0.2, 0.49, 0.4, 30), Point(0.3, 0.5, 0.4, 20),
-        Point(0.4, 0.485, 0.4, 20), Point(0.5, 0.4, 0.4, 10),
+        Point(0.1, 0.2, 0.5, 40, 0.1), Point(0.2, 0.49, 0.4, 30, 0.3),
+        Point(0.3, 0.5, 0.4, 20, 0.2), Point(0.4, 0.485, 0.4, 20, 0.0),
+        Point(0.5, 0.4, 0.4, 10, 0.0),
     ]  # fmt: skip
     assert choose(points) == points[2]
     assert choose(points[:3]) == points[2]
+    assert choose(points, "gain") == points[1]
+
+
+def test_a_right_answer_gains_what_a_wrong_one_loses_and_declining_is_neither() -> None:
+    wrong, right = np.array([False, True, False, True]), np.array([True, True, False, True])
+    held = Held(np.array([0.2, 0.4, 0.6, 0.8]), right, right, right)
+    assert [point.gain for point in curve(held)] == [0.5, 0.25, 0.0, 0.25]
+    assert curve(held._replace(found_right=wrong))[0].gain == 0.0
 
 
 @pytest.fixture(scope="module")
@@ -153,5 +171,6 @@ def test_on_stackfaq_most_answers_are_plain_and_what_no_article_answers_is_decli
     right = np.array([one.found_right for one in drawn])
     assert np.mean(plainly[answerable]) > 0.6
     assert np.mean(~right[plainly & answerable]) < 0.02
-    assert np.mean(~sure[~answerable]) > 0.65
+    assert np.mean(sure[answerable]) > 0.93
+    assert np.mean(~sure[~answerable]) > 0.5
     assert np.mean(plainly[~answerable]) < 0.15

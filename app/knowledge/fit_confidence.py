@@ -3,15 +3,16 @@
 A question counts as it came and, where nothing else tells what no answer looks like, once more
 with its own articles taken away. Two logistic regressions each: that there is an answer, and that
 what is found is right. The threshold for declining is the middle of those whose refusal F1 is
-within F1_TIE of the best. How right the fit took questions to be that it did not see is kept, so
-that the error that brief.yaml tolerates decides which answers say that they may be to another
-question.
+within TIE of the best; of a shop without ways to ask, where many answers say that they may be to
+another question, of those whose right answers less the wrong ones are. How right the fit took
+questions to be that it did not see is kept, so that the error that brief.yaml tolerates decides
+which answers say that they may be to another question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -31,7 +32,7 @@ ORDERED = ("cosine", "share", "margin")
 """What tells it where they carry none and the ranker puts them in order. The margin is what holds
 from one shop to the next: without it no threshold keeps an error of 2 % over all sets."""
 C = 0.5
-F1_TIE = 0.02
+TIE = 0.02
 """Well under the standard error of F1 on some hundred questions: less is no difference, and which
 threshold is the very best of them is chance."""
 Others = Mapping[str, Sequence["Sample"]]
@@ -78,6 +79,8 @@ class Point(NamedTuple):
     error: float
     """Wrong article or no answer, among those answered."""
     answered: int
+    gain: float
+    """Right answers less wrong ones, a question."""
 
 
 def fitted_on(
@@ -130,7 +133,7 @@ def _fitted(
     fits = {name: fit(_of(name, drawn), names[name]) for name in names}
     rights = fits_of_right(drawn, names, heard=heard)
     held, held_right = held_out(drawn, fits), held_out(drawn, rights)
-    point = choose(curve(held))
+    point = choose(curve(held), "refusal_f1" if others is None else "gain")
     kept = Kept(
         chances=[round(float(chance), 4) for chance in held_right.chances],
         wrong=[bool(wrong) for wrong in ~held_right.found_right],
@@ -240,7 +243,7 @@ def held_out(drawn: Sequence[Sample], fits: Mapping[str, Fit]) -> Held:
 
 def curve(held: Held) -> list[Point]:
     """What each threshold would do."""
-    chances, answerable, right, _ = held
+    chances, answerable, right, found_right = held
     points = []
     for threshold in np.unique(chances.round(3)):
         declined = chances < threshold
@@ -248,14 +251,16 @@ def curve(held: Held) -> list[Point]:
         f1 = 2 * caught / max(1, int(declined.sum() + np.sum(~answerable)))
         answered = int(np.sum(~declined))
         error = float(np.mean(~right[~declined])) if answered else 0.0
-        points.append(Point(float(threshold), round(f1, 3), round(error, 3), answered))
+        gain = float(np.mean(np.where(declined, 0, np.where(found_right, 1, -1))))
+        told = (round(f1, 3), round(error, 3), answered, round(gain, 3))
+        points.append(Point(float(threshold), *told))
     return points
 
 
-def choose(points: Sequence[Point]) -> Point:
+def choose(points: Sequence[Point], by: Literal["refusal_f1", "gain"] = "refusal_f1") -> Point:
     """The threshold by the rule above."""
-    best = max(point.refusal_f1 for point in points)
-    as_good = [point for point in points if point.refusal_f1 >= best - F1_TIE]
+    values = [getattr(point, by) for point in points]
+    as_good = [p for p, value in zip(points, values, strict=True) if value >= max(values) - TIE]
     return as_good[len(as_good) // 2]
 
 
