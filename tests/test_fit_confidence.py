@@ -9,7 +9,7 @@ import pytest
 
 from app.core import brief
 from app.core.data import corpus
-from app.core.kinds import Corpus
+from app.core.kinds import Corpus, Query
 from app.knowledge import confidence, fit, ranker
 from app.knowledge.confidence import features
 from app.knowledge.fit_confidence import (
@@ -92,7 +92,7 @@ def test_a_shop_that_the_fit_never_saw_is_answered_plainly_and_hardly_ever_wrong
 
 
 def sample(lang: str, n: int, answerable: bool) -> Sample:
-    query = corpus("demo:support").queries[0]._replace(topic=f"t{n}", lang=lang)
+    query = Query(f"q{n}", "Where is it?", (), topic=f"t{n}", lang=lang)
     near = 0.4 + 0.3 * answerable + 0.0001 * n
     told = {"cosine": near, "share": near, "margin": 4.0 * answerable - 2 + 0.0001 * n}
     return Sample(query, told, answerable, answerable, True, answerable)
