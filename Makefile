@@ -31,7 +31,7 @@ test: export OMP_NUM_THREADS = 1
 test: setup      ## everything that CI runs: lint, types, all tiers of tests
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	@echo "test: unit tier (3 min)" && $(PY) -m pytest -q -n 2 -m "not slow and not realdata and not browser"
-	@echo "test: slow, realdata and browser tiers (10 min)" && $(PY) -m pytest -q -n 2 --dist loadfile --durations 12 -m "slow or realdata or browser"
+	@echo "test: slow, realdata and browser tiers (10 min)" && $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 12 -m "slow or realdata or browser"
 
 prove: setup     ## the long proofs, resumable; results are committed
 	@$(PY) -m tests.prove

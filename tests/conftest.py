@@ -26,6 +26,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["FRONTDESK_VAR"] = tempfile.mkdtemp(prefix="frontdesk-test-var-")
 
+LONG = ("test_readme_walk", "test_stage", "test_abstain", "test_table", "test_quality_browser",
+        "test_loop_journey", "test_train_journey")  # fmt: skip
+"""Files that take a minute or more, the longest first: begun last, they keep one worker alone."""
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
@@ -53,11 +56,12 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip by name what this machine cannot run, saying what is missing."""
+    """Long files first; skip by name what this machine cannot run, saying what is missing."""
     from app.core.data import data_dir
 
     no_data = pytest.mark.skip(reason=f"realdata: no public data sets in {data_dir()}")
     no_browser = pytest.mark.skip(reason="browser: no chromium here (Debian: apt install chromium)")
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
         if item.get_closest_marker("realdata") and not data_dir().is_dir():
             item.add_marker(no_data)
