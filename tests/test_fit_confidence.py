@@ -26,6 +26,7 @@ from app.knowledge.retrieve import Knowledge
 from app.knowledge.settings import RetrievalConfig
 from app.knowledge.shelf import FAR, Ranking, Scores
 from app.models.encoder import HashEncoder, TextEncoder
+from app.support.chat import SupportChat
 from tests.test_retrieve import DOCS
 
 
@@ -174,3 +175,17 @@ def test_on_stackfaq_most_answers_are_plain_and_what_no_article_answers_is_decli
     assert np.mean(sure[answerable]) > 0.93
     assert np.mean(~sure[~answerable]) > 0.5
     assert np.mean(plainly[~answerable]) < 0.15
+
+
+@pytest.mark.realdata
+def test_a_chat_over_articles_without_ways_answers_plainly_where_it_is_sure(
+    encoder: TextEncoder,
+) -> None:
+    found = corpus("data:stackfaq")
+    chat = SupportChat(Knowledge.build(found.docs, encoder))
+    asked = sorted((q for q in found.queries if q.gold), key=lambda query: ranker.drawn(query.id))
+    said = [(query, chat.answer(query.text)) for query in asked[500:560]]
+    plain = [(query, answer) for query, answer in said if answer.citations and not answer.hedged]
+    assert len(plain) > 30
+    assert all(answer.citations[0].id in query.gold for query, answer in plain)
+    assert not chat.answer("Who won the football match on Sunday?").citations
