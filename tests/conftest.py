@@ -26,9 +26,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["FRONTDESK_VAR"] = tempfile.mkdtemp(prefix="frontdesk-test-var-")
 
-LONG = ("test_readme_walk", "test_stage", "test_abstain", "test_table", "test_quality_browser",
-        "test_loop_journey", "test_train_journey")  # fmt: skip
-"""Files that take a minute or more, the longest first: begun last, they keep one worker alone."""
+LONG = ("test_readme_walk", "test_abstain", "test_loop_journey", "test_stage", "test_table",
+        "test_conversations_task", "test_train_distributed", "test_bench_training")  # fmt: skip
+"""Files that take a minute or so, the longest first: begun last, they keep one worker alone."""
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 

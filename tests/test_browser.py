@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.ui.i18n import text
-from tests.helpers_browser import ASKED, Open, address, ask, chromium, tab, told, visit
+from tests.helpers_browser import ASKED, Open, address, again, ask, chromium, tab, told, visit
 
 __all__ = ["address", "chromium", "visit"]
 
@@ -24,7 +24,7 @@ def test_chat_answers_with_its_article_and_survives_a_reload(visit: Open, langua
     expect(source.locator(".passage")).to_be_hidden()
     source.locator("summary").click()
     expect(source.locator(".passage")).to_be_visible()
-    page.reload()
+    again(page)
     expect(page.locator("#thread .said").first).to_have_text(ASKED[language])
     expect(page.locator("#thread details.source").first).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == {"en": "en", "zh": "zh-CN"}[language]
@@ -45,7 +45,7 @@ def test_a_thumb_down_takes_a_correction_with_an_unticked_consent(
     page.locator("#correct").click()
     told(page, text(language, "feedback.thanks"))
     expect(page.locator("#correction")).to_be_hidden()
-    page.reload()
+    again(page)
     expect(down).to_have_attribute("aria-pressed", "true")
 
 
@@ -171,7 +171,7 @@ def test_language_and_theme_are_switched_and_remembered(visit: Open) -> None:
     expect(page.locator("#thread .from").first).to_have_text(text("zh", "chat.sources"))
     page.locator("#theme").click()
     expect(page.locator("body")).to_have_class(re.compile("dark"))
-    page.reload()
+    again(page)
     expect(page.locator("#send")).to_have_text(text("zh", "chat.send"))
     expect(page.locator("body")).to_have_class(re.compile("dark"))
 

@@ -15,6 +15,7 @@ from tests.helpers_browser import (
     LOCALES,
     Open,
     address,
+    again,
     ask,
     chromium,
     opened,
@@ -64,7 +65,7 @@ def test_the_last_question_is_edited_and_the_answer_given_again(visit: Open) -> 
     page.locator("#thread button.retry").click()
     expect(page.locator("#thread .typing, #thread .echo")).to_have_count(0)
     expect(page.locator("#thread [data-testid=user] .said")).to_have_text([SECOND])
-    page.reload()
+    again(page)
     expect(page.locator("#thread [data-testid=user] .said")).to_have_text([SECOND])
 
 
@@ -96,10 +97,10 @@ def test_an_answer_is_copied_as_it_reads(visit: Open) -> None:
 def test_a_draft_outlives_a_reload_and_goes_with_its_question(visit: Open) -> None:
     page = visit()
     page.locator("#question textarea").fill("half a thought")
-    page.reload()
+    again(page)
     expect(page.locator("#question textarea")).to_have_value("half a thought")
     ask(page, ASKED["en"])
-    page.reload()
+    again(page)
     expect(page.locator("#thread .said").first).to_be_visible()
     expect(page.locator("#question textarea")).to_have_value("")
 
@@ -120,7 +121,7 @@ def test_quick_replies_outlive_a_reload_and_go_with_the_next_turn(visit: Open) -
     ask(page, "I want to return something")
     ask(page, ASKED["en"])
     expect(offered).to_be_visible()
-    page.reload()
+    again(page)
     expect(offered).to_be_visible()
     offered.click()
     expect(page.locator("#thread [data-testid=bot]")).to_have_count(3)
@@ -172,7 +173,7 @@ def test_a_conversation_is_renamed_and_deleted_by_keyboard(visit: Open) -> None:
     title.fill("My invoice")
     page.keyboard.press("Enter")
     expect(page.locator("#conversations label")).to_have_text("My invoice")
-    page.reload()
+    again(page)
     expect(page.locator("#conversations label")).to_have_text("My invoice")
     page.locator("#delete").focus()
     page.keyboard.press("Enter")
@@ -184,7 +185,7 @@ def test_a_conversation_is_renamed_and_deleted_by_keyboard(visit: Open) -> None:
     told(page, text("en", "talks.deleted"))
     expect(page.locator("#conversations label")).to_have_count(0)
     expect(page.locator("#thread .said")).to_have_count(0)
-    page.reload()
+    again(page)
     expect(page.locator("#thread .placeholder")).to_be_visible()
 
 
@@ -210,7 +211,7 @@ def test_my_data_comes_out_and_goes_by_keyboard_on_a_phone(visit: Open) -> None:
     page.locator("#erased").click()
     told(page, text("en", "mine.deleted"))
     expect(page.locator("#conversations label")).to_have_count(0)
-    page.reload()
+    again(page)
     expect(page.locator("#thread .placeholder")).to_be_visible()
 
 
