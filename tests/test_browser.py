@@ -202,8 +202,10 @@ def test_no_tab_scrolls_sideways(visit: Open, language: str, width: int, height:
 def test_every_button_and_field_has_a_name(visit: Open) -> None:
     page = visit()
     ask(page, ASKED["en"])
+    expect(page.locator("#thread button.edit")).to_be_visible()  # hidden while an answer comes
     nameless = page.evaluate("""() => [...document.querySelectorAll("button, input, textarea")]
-        .filter((e) => e.checkVisibility() && !e.closest('[aria-hidden="true"]'))
+        .filter((e) => e.checkVisibility({visibilityProperty: true}))
+        .filter((e) => !e.closest('[aria-hidden="true"]'))
         .filter((e) => !(e.innerText || e.ariaLabel || e.title || e.labels?.[0]?.innerText
                          || e.labels?.[0]?.textContent.trim()))
         .map((e) => e.outerHTML.slice(0, 120))""")
