@@ -27,7 +27,7 @@ from deploy.chat_parity import Probe, Unequal, asked
 log = logging.getLogger(__name__)
 FORMATS = ("gguf",)
 FILE, RECORD = "model.gguf", "export.json"
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 class Exported(Strict):
@@ -116,7 +116,7 @@ def write_checked(source: Source, file: Path) -> list[Engine]:
 
 
 def engines(probe: Probe, load: Callable[[str], Any], sha256: str) -> list[Engine]:
-    """OpenVINO's pairs that hold parity. Raises Unequal where fp32 does not; bf16 may be missing.
+    """OpenVINO's pairs that hold parity. Raises Unequal where fp32 does not; others may be missing.
 
     load: dtype -> engine; one whose processor has no such dtype says another.
     """

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from app.core.errors import InputError, NotFound
+from app.core.errors import AppError, InputError, NotFound
 from app.core.files import read_json
 from app.core.messages import Message
 from app.core.release import Engine
-from app.models import merged_gguf, openvino_chat, pick
+from app.models import merged_gguf, openvino_chat, openvino_half, pick
 from app.models.adapters import Card
 from app.models.base import Options, complete
 from app.models.weights import Weights, cached_sha256, from_folder
@@ -92,6 +94,13 @@ def small_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "DTYPES", ("float32",))
 
 
+@pytest.fixture(scope="module")
+def half(weights: Weights):
+    """Weights in F16, sums in f32."""
+    file = openvino_chat.merged_file(weights)
+    return openvino_chat.OpenVINOChat(file, weights.folder, "float16")
+
+
 @needs
 class TestOpenVINO(ChatModelContract):
     @pytest.fixture
@@ -100,9 +109,19 @@ class TestOpenVINO(ChatModelContract):
 
 
 @needs
-def test_in_f32_it_says_what_transformers_says_also_at_once(chat, base) -> None:
+class TestOpenVINOInHalfTheMemory(ChatModelContract):
+    @pytest.fixture
+    def model(self, half):
+        return half
+
+
+@needs
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_it_says_what_transformers_says_also_at_once(dtype: str, chat, half, base) -> None:
+    engine = {"float32": chat, "float16": half}[dtype]
+    assert engine.dtype == dtype
     options = Options(max_new_tokens=30)
-    assert [said.text for said in chat.generate_batch(ASKED, options)] == [
+    assert [said.text for said in engine.generate_batch(ASKED, options)] == [
         complete(base, messages, options) for messages in ASKED
     ]
 
@@ -137,6 +156,74 @@ def test_a_dtype_that_does_not_compile_falls_back_to_f32(
     found = openvino_chat.OpenVINOChat(file, weights.folder, "bfloat16")
     assert found.dtype == "float32"
     assert "bf16 is not supported" in caplog.text
+
+
+# Weights in F16
+
+
+def compiled_weights(graph: Path) -> set[str]:
+    """Types of the matrices that OpenVINO multiplies with, once compiled."""
+    import openvino
+
+    core = openvino.Core()
+    asked = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    runs = core.compile_model(core.read_model(graph), "CPU", asked).get_runtime_model()
+    return {
+        node.input(1).get_source_output().get_element_type().to_string()
+        for node in runs.get_ordered_ops()
+        if node.get_rt_info()["layerType"].astype(str) == "FullyConnected"
+    }
+
+
+@needs
+def test_marked_matrices_stay_in_f16_and_others_are_widened(
+    weights: Weights, tmp_path: Path
+) -> None:
+    made = openvino_half.folder(openvino_chat.merged_file(weights))
+    assert compiled_weights(made / openvino_half.GRAPH) == {"f16"}
+    text = (made / openvino_half.GRAPH).read_text()
+    plain = tmp_path / openvino_half.GRAPH
+    plain.write_text(re.sub("<rt_info><attribute name=.decompression.*?</rt_info>", "", text))
+    shutil.copy(made / openvino_half.VALUES, tmp_path)
+    assert compiled_weights(plain) == {"f32"}
+    assert openvino_half.marked(plain) == 2 * 7 + 1  # two layers, and words
+    assert compiled_weights(plain) == {"f16"}
+
+
+@needs
+def test_openvinos_form_is_made_once_and_anew_where_it_was_changed(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = openvino_chat.merged_file(weights)
+    made = openvino_half.folder(file)
+    values = (made / openvino_half.VALUES).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino_half, "_saved", None)  # whoever calls it fails
+        assert openvino_half.folder(file) == made
+    (made / openvino_half.VALUES).write_bytes(values[:-1])
+    assert (openvino_half.folder(file) / openvino_half.VALUES).read_bytes() == values
+    assert [path.name for path in made.parent.iterdir() if path.is_dir()] == [made.name]
+
+
+def no_room(_: Path) -> Path:
+    raise OSError(28, "no room")
+
+
+@needs
+def test_a_graph_without_f16_is_refused_and_f32_serves(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    graph = tmp_path / "graph.xml"
+    graph.write_text("<net><layers><layer type='Const'/></layers></net>")
+    with pytest.raises(AppError, match="no matrix in F16 to keep: serve float32 instead"):
+        openvino_half.marked(graph)
+    file = openvino_chat.merged_file(weights)
+    for why in (lambda _: openvino_half.marked(graph), no_room):
+        monkeypatch.setattr(openvino_half, "folder", why)
+        assert openvino_chat.OpenVINOChat(file, weights.folder, "float16").dtype == "float32"
+    assert "OpenVINO in float16 failed (no matrix" in caplog.text.replace(f"{graph} has ", "")
+    assert "OpenVINO in float16 failed ([Errno 28] no room)" in caplog.text
 
 
 def test_without_openvino_the_command_that_installs_it_is_named(
@@ -245,7 +332,7 @@ def test_an_engine_that_ignores_the_adapter_is_refused(base, merged) -> None:
 
 def test_half_precision_that_differs_is_left_out_and_f32_stays(base, merged) -> None:
     probe = Probe(merged, ASKED)
-    load = {"float32": merged, "bfloat16": base}
+    load = {"float32": merged, "bfloat16": base, "float16": base}
     found = export.engines(probe, lambda dtype: Said(load[dtype], dtype), "0" * 64)
     assert [(e.engine, e.dtype) for e in found] == [("openvino", "float32")]
 
@@ -313,21 +400,24 @@ def test_the_probe_chooses_among_the_engines_that_the_release_lists(
     weights: Weights, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sha256 = cached_sha256(openvino_chat.merged_file(weights, run / "adapter"))
-    fast = {"openvino/float32": 1.0, "openvino/bfloat16": 3.0, "transformers/float32": 2.0}
+    fast = {"openvino/float32": 1.0, "openvino/bfloat16": 3.0, "openvino/float16": 0.5,
+            "transformers/float32": 2.0}  # fmt: skip
     monkeypatch.setattr(pick.dtypes, "choose", lambda *_: "float32")
 
     def chosen(*listed: Engine) -> str:
         makers = pick.candidates(weights, run / "adapter", listed)
         monkeypatch.setattr(pick, "remembered", lambda *_: {pair: fast[pair] for pair in makers})
-        return type(pick.best(weights, run / "adapter", listed)).__name__
+        best = pick.best(weights, run / "adapter", listed)
+        return f"{type(best).__name__} {getattr(best, 'dtype', 'float32')}"
 
     right = [Engine(engine="openvino", dtype=d, parity={"sha256": sha256})
-             for d in ("float32", "bfloat16")]  # fmt: skip
-    assert chosen() == "TransformersChat"
-    assert chosen(*right) == "OpenVINOChat"
-    assert chosen(right[1]) == "TransformersChat"
+             for d in ("float32", "bfloat16", "float16")]  # fmt: skip
+    assert chosen() == "TransformersChat float32"
+    assert chosen(*right) == "OpenVINOChat float16"
+    assert chosen(*right[:2]) == "OpenVINOChat float32"
+    assert chosen(right[1]) == "TransformersChat float32"
     changed = Engine(engine="openvino", dtype="float32", parity={"sha256": "0" * 64})
-    assert chosen(changed) == "TransformersChat"
+    assert chosen(changed) == "TransformersChat float32"
 
 
 def test_the_cost_of_an_engine_is_measured_on_its_own_weights(base) -> None:

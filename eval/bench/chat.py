@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MODEL, DATA = "HuggingFaceTB/SmolLM2-135M-Instruct", "demo:support"
 USERS, WRITTEN, TALKS, TALK_TOKENS = 8, 32, 3, 500
 AGREEMENT, TIE = 0.99, 1e-2
-OPENVINO = ("float32", "bfloat16")
+OPENVINO = ("float32", "bfloat16", "float16")
 Prompt = Sequence[int]
 
 
