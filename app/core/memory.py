@@ -25,6 +25,8 @@ class Running(Strict, frozen=False):
     """The slot that was asked for last, or `confirmation`."""
     tries: int = 0
     """How often it was asked for without an answer that fits."""
+    aside: bool = False
+    """Whether something else was said since: then a yes is not one to what was asked before."""
 
 
 class Memory(Strict, frozen=False):

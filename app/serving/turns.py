@@ -22,6 +22,7 @@ import structlog
 
 from app.core.errors import InputError, TooLarge
 from app.core.language import normalise, shows_nothing
+from app.core.memory import Memory
 from app.core.messages import Message
 from app.core.settings import Settings
 from app.serving.metrics import Metrics
@@ -30,6 +31,7 @@ from app.store.db import Store
 from app.store.models import new_id
 from app.store.rows import Turn
 from app.support.answer import Answer, left_to
+from app.support.flows import heard
 from app.support.session import Helpers, Session
 
 if TYPE_CHECKING:
@@ -122,9 +124,8 @@ class Turns:
             history = _messages(conversations.history(owner, conversation)[:-1])
             state = conversations.state(owner, conversation)
             message = new_id()
-            session = Session(
-                owner, conversation, message, state.memory, language, self._helpers()
-            )  # fmt: skip
+            memory = _unasked(state.memory) if replaces else state.memory
+            session = Session(owner, conversation, message, memory, language, self._helpers())
             ticket = _Ticket(
                 owner, conversation, message, chat.prompt_version, chat.release_id, session
             )
@@ -181,7 +182,7 @@ class Turns:
         yield ticket.part("")
         if memory.intent != HANDLED:
             answer = answer._replace(
-                text=_HANDLED[answer.language], intent=HANDLED,
+                text=_HANDLED[heard.language(question, ticket.session.language)], intent=HANDLED,
                 memory=memory.model_copy(update={"intent": HANDLED, "running": None, "paused": []}),
             )  # fmt: skip
             self._keep(ticket, answer.text, "stop", answer)
@@ -212,6 +213,13 @@ class Turns:
                 "your message is empty: type a question", zh="消息是空的，请输入问题。"
             )
         return clean
+
+
+def _unasked(memory: Memory) -> Memory:
+    """`memory` as if the turn that is replaced had not been: asking it anew is no second time."""
+    return memory.model_copy(
+        update={"declined": max(0, memory.declined - 1), "moods": memory.moods[:-1]}
+    )
 
 
 def _messages(turns: Sequence[Turn]) -> list[Message]:

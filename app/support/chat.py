@@ -157,7 +157,7 @@ class SupportChat:
             return self._articles(asked, turns, cancel)
         return converse(
             asked, turns, session,
-            lambda upset: self._articles(asked, turns, cancel, upset), self._cite,
+            lambda upset, told: self._articles(asked, turns, cancel, upset, told), self._cite,
             self._answer("", 1.0, detect(asked), Ending("stop", [], [])),
         )  # fmt: skip
 
@@ -167,12 +167,16 @@ class SupportChat:
         turns: Sequence[Message],
         cancel: threading.Event | None,
         upset: bool = False,
+        language: str | None = None,
     ) -> Iterator[TurnPart]:
-        """An answer from the articles alone; where they have none, understanding for the upset."""
+        """An answer from the articles alone; where they have none, understanding for the upset.
+
+        language: of the conversation, for what is said to "OK"; otherwise that of the question.
+        """
         written = self.curated.find(asked) if self.curated else None
         if written:
             return self._told(_say(written.answer, f"curated: {written.id}"), 1.0, asked)
-        said = phrases.small_talk(asked)
+        said = phrases.small_talk(asked, language)
         if said:
             return self._told(_say(said), 1.0, asked)
         asked = phrases.without_small_talk(asked)

@@ -25,64 +25,78 @@ HEDGE = {
 }
 """Before an answer that may be to another question."""
 UNDERSTAND = {
-    "en": "I understand that you are upset. Tell me in a sentence what went wrong, or ask for a "
+    "en": "I am sorry about that. Tell me in a sentence what went wrong, or ask for a "
     f"person: here, or at {CONTACT}.",
-    "zh": "您这么生气，我能理解。请用一句话告诉我哪里出了问题；"
+    "zh": "很抱歉让您有这样的体验。请用一句话告诉我哪里出了问题；"
     f"也可以在这里转人工，或者写信到 {CONTACT}。",
 }
 """To who is upset and asks nothing that an article answers: to have found nothing would be no
 answer."""
-_SMALL_TALK = (
+_SMALL_TALK: tuple[tuple[str, str, tuple[str, str]], ...] = (
     (
         r"(?:hi|hello|hey|hiya|good (?:morning|afternoon|evening|day))(?: there| everyone)?",
-        "Hello! Ask me about orders, delivery, returns, or how to brew what you bought.",
+        r"(?:您好|你好|嗨|哈喽|哈啰|早上好|上午好|下午好|晚上好|在吗|有人吗)(?:呀|啊|哦)?",
+        (
+            "Hello! Ask me about orders, delivery, returns, or how to brew what you bought.",
+            "您好！订单、配送、退换货、冲泡方法，都可以问我。",
+        ),
     ),
     (
         r"(?:(?:hi|hello|hey) )?how (?:are you|is it going|s it going|are things)(?: (?:today|"
         r"doing))?",
-        "Very well, thank you: the kettle is on. What can I do for you?",
+        r"最近怎么样|你好吗",
+        (
+            "Very well, thank you: the kettle is on. What can I do for you?",
+            "多谢关心，水已经烧上了！有什么可以帮您？",
+        ),
     ),
     (
         r"(?:what a )?(?:lovely|nice|terrible|bad|beautiful|awful|great) (?:weather|day)"
         r"(?: (?:today|we are having))?(?: isn t it)?",
-        "Any weather is right for a cup of something warm. What can I do for you?",
+        r"(?:今天)?天气(?:真|很)?(?:好|不错|差)(?:啊|呀)?",
+        (
+            "Any weather is right for a cup of something warm. What can I do for you?",
+            "今天适合来一杯热的。有什么可以帮您？",
+        ),
     ),
     (
         r"(?:ok(?:ay)?|i see|all right|alright|good|great|perfect|fine|that s (?:a pity|fine|"
-        r"great)|"
-        r"a pity|pity|understood|got it)(?: (?:then|so))?",
-        "All right. Is there anything else I can do for you?",
+        r"great)|good to know|"
+        r"a pity|pity|understood|got it)(?: (?:then|so|good to know|got it|i see))?",
+        r"(?:好的?|嗯|知道了|明白了|行)(?:吧|呀|啊)?(?: (?:知道了|明白了))?",
+        (
+            "All right. Is there anything else I can do for you?",
+            "好的。还有别的可以帮您吗？",
+        ),
     ),
     (
         r"(?:(?:ok(?:ay)?|great|perfect|good|lovely|super|fine|"
         r"all right) )?(?:(?:many )?thanks?(?: you)?(?: very much| so much| a lot)?|thank you|"
         r"cheers|ta)"
         r"(?: (?:that helps|that helped|for your help))?",
-        "You are welcome. Is there anything else you would like to know?",
+        r"(?:(?:好的?|太好了|嗯|知道了|明白了) ?)?(?:谢谢|多谢|感谢|辛苦)"
+        r"(?:您|你|了|啦|你们|您了|你了)*",
+        (
+            "You are welcome. Is there anything else you would like to know?",
+            "不客气！还有别的想问的吗？",
+        ),
     ),
-    (r"(?:good)?bye(?: bye)?|see you|good night", "Goodbye, and enjoy your cup."),
+    (
+        r"(?:good)?bye(?: bye)?|see you|good night",
+        r"再见|拜拜|晚安|回头见",
+        ("Goodbye, and enjoy your cup.", "再见，祝您喝得开心！"),
+    ),
     (
         r"who are you|are you (?:a )?(?:robot|bot|human|person|real)|what can you do",
-        "I am the shop's help desk, a program: I answer from our help articles and show you "
-        f"which. For a person, write to {CONTACT}.",
-    ),
-    (
-        r"(?:您好|你好|嗨|哈喽|哈啰|早上好|上午好|下午好|晚上好|在吗|有人吗)(?:呀|啊|哦)?",
-        "您好！订单、配送、退换货、冲泡方法，都可以问我。",
-    ),
-    (
-        r"(?:今天)?天气(?:真|很)?(?:好|不错|差)(?:啊|呀)?|最近怎么样|你好吗",
-        "多谢关心！今天适合来一杯热的。有什么可以帮您？",
-    ),
-    (r"(?:好的?|嗯|知道了|明白了|行)(?:吧|呀|啊)?", "好的。还有别的可以帮您吗？"),
-    (r"(?:好的?|太好了|嗯) ?(?:谢谢|多谢)(?:您|你)?", "不客气！还有别的想问的吗？"),
-    (r"(?:谢谢|多谢|感谢|辛苦)(?:您|你|了|啦|你们|您了|你了)*", "不客气！还有别的想问的吗？"),
-    (r"再见|拜拜|晚安|回头见", "再见，祝您喝得开心！"),
-    (
         r"(?:你|您)是(?:谁|机器人|人工|真人)(?:吗|呀|啊)?|(?:你|您)(?:会|能)(?:做|干)什么",
-        f"我是小店的帮助程序，按帮助文章回答，并注明出处。想找人工，请写信到 {CONTACT}。",
+        (
+            "I am the shop's help desk, a program: I answer from our help articles and show you "
+            f"which. For a person, write to {CONTACT}.",
+            f"我是小店的帮助程序，按帮助文章回答，并注明出处。想找人工，请写信到 {CONTACT}。",
+        ),
     ),
 )
+"""What is said in English, in Chinese, and what is answered in either."""
 _NOISE = re.compile(r"[\W_]+")
 
 
@@ -102,10 +116,15 @@ def without_small_talk(text: str) -> str:
     return " ".join(kept) if kept else text
 
 
-def small_talk(text: str) -> str | None:
-    """A friendly line where the whole of `text` is a greeting, thanks or the like, else None."""
+def small_talk(text: str, language: str | None = None) -> str | None:
+    """A friendly line where the whole of `text` is a greeting, thanks or the like, else None.
+
+    language: of the conversation, in which "OK" says nothing; that of `text` where it is None.
+    """
     plain = _NOISE.sub(" ", text).strip().lower()
-    for pattern, reply in _SMALL_TALK:
-        if re.fullmatch(pattern, plain):
-            return reply
+    for en, zh, (in_english, in_chinese) in _SMALL_TALK:
+        chinese = re.fullmatch(zh, plain) is not None
+        if chinese or re.fullmatch(en, plain):
+            told = language or ("zh" if chinese else "en")
+            return in_chinese if told == "zh" else in_english
     return None

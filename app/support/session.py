@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.recommend.shop import Shop
 
 MAX_MOODS = 20
-Articles = Callable[[bool], Iterator[TurnPart]]
+Articles = Callable[[bool, str], Iterator[TurnPart]]
 QUIET = ("small_talk",)
 """Intents that neither answer nor decline: they leave the count of declines as it is."""
 
@@ -62,7 +62,8 @@ def converse(
 ) -> Iterator[TurnPart]:
     """The parts of one turn; the last has the answer with intent, hand-off, replies and memory.
 
-    articles: answers from them, told whether the customer is upset and asks nothing.
+    articles: answers from them, told whether the customer is upset and asks nothing, and the
+    conversation's language.
     blank: an answer that says nothing, with what is the same for all.
     """
     return _Turn(asked, history, session, cite, blank).parts(articles)
@@ -102,29 +103,28 @@ class _Turn:
                 yield TurnPart("", True, answer._replace(intent=step.intent, memory=self.memory))
                 return
             self._count(answer)
-            quick = self._quick(answer)
+            told, quick = "", self._quick(answer)
         else:
             self.memory.declined = 0
             answer = self.blank._replace(
                 text=defuse(step.said.text), citations=list(step.said.citations),
                 language=self.language,
             )  # fmt: skip
-            quick = list(step.said.quick)
-            if answer.text:
-                yield TurnPart(answer.text)
+            # Said with the last part: what a flow did is stored before anybody can stop listening.
+            told, quick = answer.text, list(step.said.quick)
         more, ticket, replies = self._more(answer)
         if more:
             said = f"\n\n{more}" if answer.text else more
-            yield TurnPart(said)
             answer = answer._replace(text=answer.text + said)
+            told += said
         self.memory.offered = replies or quick
         self.memory.near = [n.title for n in answer.near if n.title in self.memory.offered]
-        yield TurnPart("", True, answer._replace(
+        yield TurnPart(told, True, answer._replace(
             intent=step.intent, handoff=ticket, quick=self.memory.offered, memory=self.memory,
         ))  # fmt: skip
 
     def _from_articles(self, articles: Articles) -> Generator[TurnPart, None, Answer]:
-        with closing(articles(self._upset())) as parts:  # type: ignore[type-var]
+        with closing(articles(self._upset(), self.language)) as parts:  # type: ignore[type-var]
             for part in parts:
                 if part.answer is not None:
                     return part.answer

@@ -15,7 +15,7 @@ from app.core.commerce import Commerce, OrderView, Refused
 from app.core.desk import Reason
 from app.core.memory import Running
 from app.support.answer import Citation
-from app.support.flows import heard
+from app.support.flows import agreement, heard
 
 if TYPE_CHECKING:
     from app.recommend.shop import Shop
@@ -25,7 +25,7 @@ _ABOUT = re.compile(
     r"what's|when|until|by when|which|why|who|is it possible|what if|even if|if|unless|do i|do you|"
     r"does|are there|is there|am i|will i|would it|after|allowed|have to|need to pay)\b"
     r"|多久|多少|几天|几个|几号|什么|怎么|如何|为什么|哪|是否|会不会|需不需要|要不要|如果|的话|"
-    r"能不能退|可不可以|条件|规定|政策|费用",
+    r"能不能退|可不可以|条件|规定|政策|费用|要钱|收费",
     re.IGNORECASE,
 )
 _MUST = re.compile(
@@ -34,6 +34,7 @@ _MUST = re.compile(
     r"|必须|一定要|一定得|非得|用不用|还(?:要|得|用).{0,12}吗",
     re.IGNORECASE,
 )
+_CANCELS = re.compile(r"\bcancel|取消", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*|\n+")
 
 Pair = tuple[str, str]
@@ -106,8 +107,12 @@ class Flow:
     """By Refused.why, what is said; {order} and {limit} are filled in."""
 
     def started(self, text: str) -> bool:
-        """Whether `text` asks for it."""
-        return any(re.search(pattern, text, re.IGNORECASE) for pattern in self.starts)
+        """Whether `text` asks for it, and does not ask not to: "please do not cancel my order"."""
+        return any(
+            not agreement.refuses(text, *found.span())
+            for pattern in self.starts
+            if (found := re.search(pattern, text, re.IGNORECASE))
+        )
 
     def asks_about(self, text: str) -> bool:
         """Whether `text` only asks about the matter, such as how long it takes: for the articles.
@@ -150,6 +155,10 @@ class Flow:
         """Slots that the customer changes when asked to confirm."""
         del talk
         return {}
+
+    def agrees(self, text: str) -> bool:
+        """Whether `text` says yes to what `confirm` asks; "yes, cancel it" does to few flows."""
+        return agreement.yes(text) and not _CANCELS.search(text)
 
     def early(self, talk: Talk) -> Said | None:
         """What ends the flow as soon as the order is known, such as that it is done already."""

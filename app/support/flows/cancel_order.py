@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from app.core.commerce import Refused
+from app.support.flows import agreement, heard
 from app.support.flows.base import Flow, Said, Talk, contents
 
 _WANT = r"(?:i(?:'d| would)? (?:want|like|need|have|wish)|please|(?:can|could|would|will) you)"
+_CANCEL_IT = re.compile(
+    r"^\W*(?:please )?cancel (?:it|the order|my order|this order|that order)(?: please| now)?\W*$"
+    r"|^\W*(?:请|那就)?取消(?:吧|订单|掉|了吧)\W*$",
+    re.IGNORECASE,
+)
 
 
 class CancelOrder(Flow):
@@ -57,6 +64,10 @@ class CancelOrder(Flow):
                 text, self.cited(talk), [talk.say("I want to return something", "我要退货")]
             )
         return None
+
+    def agrees(self, text: str) -> bool:
+        """Yes, or to cancel it."""
+        return agreement.yes(text) or bool(_CANCEL_IT.search(heard.plain(text)))
 
     def confirm(self, talk: Talk) -> str:
         """Names what goes."""

@@ -11,7 +11,8 @@ from app.support.flows.base import Flow, Said, Talk
 
 _MAX = 300
 _LEAD = re.compile(
-    r"^\W*(?:(?:no|sorry|wait|oh|hm+|actually|please|well|yes|i meant?|it'?s|it is|it should be|"
+    r"^\W*(?:well\s*[,.!;:\-]\W*|(?:no|sorry|wait|oh|hm+|actually|please|yes|i meant?|"
+    r"it'?s|it is|it should be|"
     r"to|at|"
     r"(?:the |my )?(?:new |right |correct )?address(?: is)?|(?:please )?(?:send|deliver|"
     r"ship) it to|"
@@ -28,6 +29,14 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _TO = re.compile(r"\bto (\d[^?!]{6,}?)(?: instead)?(?=[.?!](?:\s|$)|$)", re.IGNORECASE)
+_STREET = re.compile(
+    r"\b(?:road|rd|street|st|lane|avenue|ave|way|close|drive|row|square|court|terrace|place|hill"
+    r"|rue|via|calle|weg|allee|platz|quai)\b|stra(?:ß|ss)e\b|str\.|gasse\b|laan\b",
+    re.IGNORECASE,
+)
+_POSTCODE = re.compile(
+    r"\b(?:[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|\d{4,6}(?: ?[A-Z]{2})?)\b", re.IGNORECASE
+)
 
 
 class ChangeAddress(Flow):
@@ -71,9 +80,10 @@ class ChangeAddress(Flow):
     }
 
     def prefill(self, talk: Talk) -> dict[str, str]:
-        """An address behind "to" in the first message."""
-        found = _TO.search(heard.plain(talk.text))
-        return {"address": found.group(1).strip(" ,")} if found else {}
+        """A whole address behind "to" in the first message."""
+        found = _TO.search(heard.without_email(talk.text))
+        address = _address(found.group(1)) if found else None
+        return {"address": address} if address else {}
 
     def ask(self, slot: str, talk: Talk) -> Said:
         """The whole of it."""
@@ -129,16 +139,26 @@ class ChangeAddress(Flow):
 
 
 def _address(text: str) -> str | None:
-    """The address in `text`; None for what has no number or is too short to be one."""
-    clean = " ".join(heard.plain(text).split())
-    clean = _TAIL.sub("", _LEAD_ZH.sub("", _LEAD.sub("", clean))).strip(" ,，")
-    han = len(re.findall(r"[\u4e00-\u9fff]", clean))
-    looks = (han >= 4 and re.search(r"[省市区县路街道巷弄号镇村]", clean)) or (
-        len(clean.split()) >= 3 and "," in clean
-    )
-    if not looks or not re.search(r"\d", clean) or heard.email(clean) or len(clean) > _MAX:
+    """The address in `text`; None for what has no number or is too short to be one.
+
+    Lines are joined by commas; an e-mail address told with it is no part of it.
+    """
+    if re.search(r"[?？]", text):
         return None
-    return None if re.search(r"[?？]", text) else clean
+    lines = [line.strip(" ,，\t") for line in heard.without_email(text).splitlines()]
+    clean = " ".join(", ".join(filter(None, lines)).split())
+    clean = _TAIL.sub("", _LEAD_ZH.sub("", _LEAD.sub("", clean))).strip(" ,，")
+    return clean if _looks_like_one(clean) and len(clean) <= _MAX else None
+
+
+def _looks_like_one(text: str) -> bool:
+    """Chinese: words of a place; else a comma, or a street and a postcode."""
+    han = len(re.findall(r"[\u4e00-\u9fff]", text))
+    parted = "," in text or (_STREET.search(text) and _POSTCODE.search(text))
+    return bool(re.search(r"\d", text)) and bool(
+        (han >= 4 and re.search(r"[省市区县路街道巷弄号镇村]", text))
+        or (len(text.split()) >= 3 and parted)
+    )
 
 
 FLOW = ChangeAddress()

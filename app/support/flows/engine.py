@@ -5,7 +5,8 @@
 Identity comes before anything about an order: its number and its e-mail address, looked up
 together. A change is asked for, and made after a yes with the flow's key: the same yes again (the
 process was killed before the answer was stored) makes no second one. What is changed after the
-question gets a new key and is asked for again.
+question gets a new key and is asked for again, as is what was left open for another matter:
+"thanks" to an answer in between is no yes to the question before it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from app.core.commerce import OrderView
 from app.core.errors import AppError
 from app.core.memory import Memory, Running
 from app.support import phrases
-from app.support.flows import heard, words
+from app.support.flows import agreement, heard, words
 from app.support.flows.base import Flow, Said, Talk, Tools
 from app.support.flows.route import registry, route
 
@@ -102,7 +103,10 @@ class _Turn:
         if self.last and heard.again(self.text) and memory.intent in registry():
             return Step(Said(self.last), memory, str(memory.intent), open=True)
         if memory.running:
-            return self._running(flow)
+            try:
+                return self._running(flow)
+            except AppError as error:
+                return self._failed(error)
         if flow:
             return self._begin(flow)
         if _SOMEBODY.search(heard.plain(self.text)):
@@ -115,14 +119,14 @@ class _Turn:
         offered = self.memory.running
         assert offered is not None
         self.memory.running = self.memory.paused.pop() if self.memory.paused else None
-        if heard.yes(self.text):
+        if agreement.yes(self.text):
             why = offered.slots.get("why", "asked")
             return Step(
                 Said("", handoff="mood" if why == "mood" else "low_confidence"),
                 self.memory,
                 "human",
             )
-        if heard.no(self.text):
+        if agreement.no(self.text):
             if self.memory.running:
                 return self._again(words.of(words.REFUSED_OFFER, self.language))
             return Step(words.said(words.DROPPED, self.language), self.memory, "human")
@@ -137,8 +141,10 @@ class _Turn:
         if other and not any(map(str.isalpha, heard.words(self.text))):
             other = None  # a number alone belongs to the flow that asked for it
         if running.asks == CONFIRMATION:
+            if not wanted and heard.question(self.text) and self._names_another():
+                return self._articles()
             return self._confirmation(other)
-        if heard.drops(self.text) if free else heard.stops(self.text):
+        if agreement.drops(self.text) if free else agreement.stops(self.text):
             return self._drop(other)
         return self._begin(other) if other else self._fill()
 
@@ -155,7 +161,7 @@ class _Turn:
         if took:
             running.tries = 0
             return self._advance()
-        if heard.goes_on(self.text):
+        if agreement.goes_on(self.text):
             return self._advance()
         return self._aside(flow, running)
 
@@ -172,7 +178,7 @@ class _Turn:
             return self._again()
         if heard.question(self.text):
             return self._articles()
-        small = phrases.small_talk(self.text)
+        small = phrases.small_talk(self.text, self.language)
         if small:
             after = self._open()
             return Step(after._replace(text=f"{small}\n\n{after.text}"), self.memory, "small_talk")
@@ -181,6 +187,8 @@ class _Turn:
 
     def _confirmation(self, other: Flow | None) -> Step:
         running, flow = self._now()
+        if other and (heard.question(self.text) or self._names_another()):
+            return self._begin(other)
         before = dict(running.slots)
         if flow.identifies:
             self._note()
@@ -191,9 +199,11 @@ class _Turn:
         if running.slots != before:
             running.key = uuid4().hex  # another change than the one that was asked about
             return self._advance()
-        if heard.yes(self.text):
-            return self._do()
-        if heard.no(self.text) or heard.stops(self.text):
+        if running.aside and phrases.small_talk(self.text, self.language):
+            return self._aside(flow, running)
+        if flow.agrees(self.text):
+            return self._advance() if running.aside else self._do()
+        if agreement.no(self.text) or agreement.stops(self.text):
             if other or heard.question(self.text):
                 return self._drop(other)
             return self._end(Said(flow.kept(self._talk(running))))
@@ -211,7 +221,7 @@ class _Turn:
         running = memory.running = self._new(flow)
         if flow.identifies:
             self._note()
-            if "order" not in running.slots and len(memory.identified) == 1:
+            if "order" not in running.slots and self._means_the_known(waiting):
                 running.slots.update(zip(WHO, next(iter(memory.identified.items())), strict=True))
         running.slots.update(flow.prefill(self._talk(running)))
         return self._advance()
@@ -237,7 +247,7 @@ class _Turn:
             return self._failed(error)
         if question is None:
             return self._do()
-        running.asks = CONFIRMATION
+        running.asks, running.aside = CONFIRMATION, False
         return self._step(
             Said(
                 question,
@@ -253,6 +263,9 @@ class _Turn:
         if missing:
             first = running.asks is None
             running.asks = missing[0]
+            several = heard.several(self.text) if "order" in missing else []
+            if several:
+                return self._step(words.said(words.WHICH, self.language)._replace(quick=several))
             meant = heard.nearly(self.text) if "order" in missing else None
             if meant is not None:
                 said = words.said(words.MISTYPED, self.language)
@@ -319,7 +332,7 @@ class _Turn:
         elif running.asks == CONFIRMATION:
             if flow.identifies and self.order is None:
                 return self._advance()
-            question = flow.confirm(self._talk(running)) or ""
+            question, running.aside = flow.confirm(self._talk(running)) or "", False
             yes_or_no = words.said(words.YES_OR_NO, self.language, words.YES, words.NO)
             said = yes_or_no._replace(text=f"{question} {yes_or_no.text}")
         else:
@@ -327,29 +340,59 @@ class _Turn:
         return self._step(said._replace(text=f"{lead} {said.text}".strip()))
 
     def _articles(self) -> Step:
-        small = phrases.small_talk(self.text)
+        small = phrases.small_talk(self.text, self.language)
         after = self._open() if self.memory.running else None
         return Step(None, self.memory, "small_talk" if small else "question", after)
 
     # Small things -------------------------------------------------------------------------------
 
     def _note(self) -> bool:
-        """Take order numbers and the e-mail address that the message tells."""
+        """Take the order number and the e-mail address that the message tells.
+
+        Of two orders neither is taken, nor one that is mistyped in place of one known before.
+        Where any words are asked for, numbers among them are a part of the story, unless they
+        stand alone or take back what was said.
+        """
         running, flow = self._now()
         slots, before = running.slots, dict(running.slots)
+        if running.asks in flow.free and not self._is_about_who():
+            return False
         numbers = heard.orders(self.text, bare=running.asks == "order")
-        if numbers:
+        if len(numbers) == 1 or (numbers and heard.corrects(self.text)):
             if slots.get("order") not in (None, numbers[-1]):
                 self._forget(flow, slots)
             slots["order"] = numbers[-1]
-        elif "order" in slots and heard.other_order(self.text):
+        elif numbers or heard.nearly(self.text) is not None or heard.other_order(self.text):
             self._forget(flow, slots)
         slots["email"] = heard.email(self.text) or slots.get("email", "")
         if not slots["email"]:
             slots["email"] = self.memory.identified.get(slots.get("order", ""), "")
         if not slots["email"]:
             del slots["email"]
-        return slots != before or bool(numbers) or heard.email(self.text) is not None
+        return slots != before or len(numbers) == 1 or heard.email(self.text) is not None
+
+    def _is_about_who(self) -> bool:
+        """Whether the message is a number or an address alone, or corrects the one given."""
+        alone = not any(map(str.isalpha, heard.words(self.text)))
+        return alone or agreement.corrects_order(self.text)
+
+    def _names_another(self) -> bool:
+        """Whether an order is named that is not the one talked of."""
+        running, _ = self._now()
+        return any(number != running.slots.get("order") for number in heard.orders(self.text))
+
+    def _means_the_known(self, waiting: list[Running]) -> bool:
+        """Whether a flow without an order number is about the only order identified so far.
+
+        Not where a number was given that is none, where another order is meant, or where a flow
+        that waits is about another one.
+        """
+        known = list(self.memory.identified)
+        talked_of = {r.slots["order"] for r in waiting if r.slots.get("order")}
+        return (
+            len(known) == 1 and talked_of <= set(known) and heard.nearly(self.text) is None
+            and not heard.orders(self.text) and not heard.other_order(self.text)
+        )  # fmt: skip
 
     def _forget(self, flow: Flow, slots: dict[str, str]) -> None:
         for slot in ("order", *flow.of_order):
@@ -374,7 +417,8 @@ class _Turn:
         return words.of(pair, self.language)
 
     def _open(self) -> Said:
-        _, flow = self._now()
+        running, flow = self._now()
+        running.aside = True
         pair = words.OPEN
         said = words.said(pair, self.language, words.GO_ON, words.NEVER_MIND)
         return said._replace(text=said.text.format(flow=words.of(flow.title, self.language)))

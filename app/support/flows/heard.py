@@ -1,4 +1,4 @@
-"""What a message holds that a flow can use: order numbers, e-mail addresses, yes, no, never mind.
+"""What a message holds that a flow can use: order numbers, e-mail addresses, a question.
 
 Nothing is guessed. A number that is not exactly the shop's form is asked for again, never
 completed: it might be another customer's.
@@ -21,28 +21,14 @@ _NEARLY = re.compile(rf"(?<![A-Za-z]){PREFIX}[\s\-_#.:]*([0-9OoIlSsBb][0-9OoIlSs
 _BARE = re.compile(rf"(?<![A-Za-z0-9\-.,])#?([0-9]{{{DIGITS}}})(?![A-Za-z0-9\-])(?!\s*[0-9])")
 _SLIPS = str.maketrans("OoIlSsBb", "00115588")
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
-_EMAIL = re.compile(r"[A-Za-z0-9_.+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+")
+_EMAIL = re.compile(r"[A-Za-z0-9_.+'\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+")
+_EMAIL_IS = re.compile(
+    r"(?:\b(?:and )?(?:my|the) e-?mail(?: address)?(?: is)?\b"
+    r"|(?:我的)?(?:邮箱|邮件)(?:地址)?(?:是|为)?)?"
+    rf"[\s:：,，]*{_EMAIL.pattern}",
+    re.IGNORECASE,
+)
 
-_YES = re.compile(
-    r"^\W*(?:yes|yep|yeah|yup|sure|ok(?:ay)?|go ahead|please do|do it|correct|right|that'?s right|"
-    r"confirm(?:ed)?|of course|absolutely|no problem|是|好|对|确认|可以|行|嗯|没错|同意)",
-    re.IGNORECASE,
-)
-_NO = re.compile(
-    r"^\W*(?:(?:hm+|um+|er+|oh|ah|well|actually|sorry|wait)\W+)*(?:no\b(?! problem)|nope|nah|don'?t"
-    r"|do not|not (?:now|yet|that)|leave it|keep it|stop|wait)|^\W*(?:不|别|算了|先不|等等)",
-    re.IGNORECASE,
-)
-_STOP = re.compile(
-    r"\bnever ?mind\b|\bforget (?:it|that|about it)\b|\bleave it\b|\bchanged my mind\b"
-    r"|\bdon'?t bother\b|\bcancel (?:that|this)\b|^\W*(?:stop|cancel|quit|abort|start over)\W*$"
-    r"|算了|不用了|不办了|别办了|当我没说|不退了|不取消了|不改了|^\W*取消\W*$",
-    re.IGNORECASE,
-)
-_DROPS = re.compile(
-    r"^\W*(?:(?:oh|no|sorry)\W+)*(?:never ?mind|forget it|stop\b|cancel\W*$|算了|不用了|不办了)",
-    re.I,
-)
 _NOT = re.compile(
     rf"(?:\bnot|\binstead of|不是)\s*(?:order|订单)?\s*{PREFIX}[\s\-_#.:]*[0-9]+", re.I
 )
@@ -53,11 +39,6 @@ _AGAIN = re.compile(
     r"|^\W*(?:请)?(?:再说一遍|重复一遍|再说一次|没看懂|没听清)\W*$",
     re.IGNORECASE,
 )
-_GO_ON = re.compile(
-    r"^\W*(?:(?:all right|alright|ok(?:ay)?|good|fine|thanks|thank you)\W+)*(?:let'?s |please )?"
-    r"(?:go on|continue|carry on|go ahead|back to (?:it|the \w+))\b|^\W*(?:好的?\W*)?(?:继续|接着)",
-    re.IGNORECASE,
-)
 _QUESTION = re.compile(
     r"^\W*(?:(?:and|but|so|ok(?:ay)?|first|wait|well|by the way|before that|also|one more thing)"
     r"\W+)*(?:how|what(?! an? )|what's|when|where|which|who|whose|whom|why|until|is|are|do|does|"
@@ -66,8 +47,18 @@ _QUESTION = re.compile(
 )
 _ASKS = re.compile(r"[?？]|[吗呢]\W*$|多久|多少|什么时候|怎么|如何|能不能|是否|可不可以")
 _OTHER = re.compile(
-    r"\b(?:the|my) other (?:order|one)\b|\b(?:wrong|different|another|not that) order\b"
+    r"\b(?:the|my|an) other order\b|\b(?:wrong|different|another|not that) order\b"
     r"|(?:另|别|其他|不是这).{0,3}(?:订单|单)",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"\b(?:no|sorry|wait|actually|oops|rather|i mean|i meant|correction)\b"
+    r"|不对|不是|等等|抱歉|对不起|说错|写错|打错|搞错|应该是|我是说",
+    re.IGNORECASE,
+)
+_ENGLISH = re.compile(
+    r"\b(?:where|what|when|how|why|who|is|are|was|my|i|i'm|i'd|please|can|could|do|does|want|need"
+    r"|you|your|it|me|cancel|help)\b",
     re.IGNORECASE,
 )
 
@@ -88,6 +79,17 @@ def orders(text: str, *, bare: bool = False) -> list[str]:
     return list(dict.fromkeys(f"{PREFIX}-{digits}" for digits in found))
 
 
+def several(text: str) -> list[str]:
+    """The order numbers of a message that names two or more and corrects none of them."""
+    found = orders(text)
+    return found if len(found) > 1 and not corrects(text) else []
+
+
+def corrects(text: str) -> bool:
+    """Whether `text` takes something back that was said before."""
+    return bool(_CORRECTS.search(plain(text)))
+
+
 def nearly(text: str) -> str | None:
     """What a mistyped order number may have been meant for, to be asked, never to be used.
 
@@ -105,7 +107,12 @@ def nearly(text: str) -> str | None:
 def email(text: str) -> str | None:
     """The last e-mail address in `text`, without a full stop behind it."""
     found = _EMAIL.findall(plain(text))
-    return found[-1].rstrip(".") if found else None
+    return found[-1].strip(".'") if found else None
+
+
+def without_email(text: str) -> str:
+    """`text` without e-mail addresses and the words that announce them."""
+    return _EMAIL_IS.sub(" ", plain(text))
 
 
 def words(text: str) -> str:
@@ -114,36 +121,9 @@ def words(text: str) -> str:
     return _NEARLY.sub(" ", _ORDER.sub(" ", clean)).strip()
 
 
-def yes(text: str) -> bool:
-    """Whether `text` agrees, and only that."""
-    clean = plain(text)
-    size = len(clean) if detect(clean) == "zh" else len(clean.split())
-    return bool(_YES.search(clean)) and not question(clean) and size <= 8
-
-
-def no(text: str) -> bool:
-    """Whether `text` disagrees."""
-    return bool(_NO.search(plain(text)))
-
-
-def stops(text: str) -> bool:
-    """Whether the customer drops what is under way."""
-    return bool(_STOP.search(plain(text)))
-
-
-def drops(text: str) -> bool:
-    """The same where the customer is telling something in free words: it must open the message."""
-    return bool(_DROPS.search(plain(text)))
-
-
 def again(text: str) -> bool:
     """Whether the last answer is to be said once more, and only that."""
     return bool(_AGAIN.search(plain(text)))
-
-
-def goes_on(text: str) -> bool:
-    """Whether what was interrupted is to be taken up again."""
-    return bool(_GO_ON.search(plain(text))) and not question(text)
 
 
 def other_order(text: str) -> bool:
@@ -161,9 +141,10 @@ def language(text: str, before: str) -> str:
     """The language of `text`; `before`, that of the conversation so far, where it has no words.
 
     An order number and an e-mail address are in no language. A few Latin words in a Chinese
-    conversation are most likely a product's name.
+    conversation are most likely a product's name, or a word such as OK, unless they are words of a
+    sentence.
     """
-    left = re.sub(r"[\W\d_]+", " ", words(text)).split()
-    if not left or (before == "zh" and detect(text) == "en" and len(left) <= 4):
-        return before
-    return detect(text)
+    told = words(text)
+    left = re.sub(r"[\W\d_]+", " ", told).split()
+    name = detect(text) == "en" and len(left) <= 4 and not _ENGLISH.search(told)
+    return before if not left or (before == "zh" and name) else detect(text)

@@ -10,6 +10,15 @@ _PERSON = (
     r"(?:human|real person|person|agent|representative|operator|somebody|someone|colleague|"
     r"employee|manager|staff|customer service)"
 )
+_HOURS = re.compile(
+    r"\b(?:hours?|what time|phone|telephone|opening|weekends?|holidays?|(?:mon|tues|wednes|thurs"
+    r"|fri|satur|sun)days?)\b|几点|时间|电话|号码|上班|下班|周[一二三四五六日末]|星期|节假日",
+    re.IGNORECASE,
+)
+_WANTS = re.compile(
+    r"\b(?:i (?:want|need|demand|would like)|i'd like|let me|please|now)\b|现在|马上|立刻|帮我|请",
+    re.IGNORECASE,
+)
 
 
 class Human(Flow):
@@ -36,9 +45,8 @@ class Human(Flow):
         return not asks_who and super().started(text)
 
     def asks_about(self, text: str) -> bool:
-        """Never: however it is put, it is taken seriously."""
-        del text
-        return False
+        """Only hours and numbers are asked about; any other way to put it is taken seriously."""
+        return bool(_HOURS.search(text)) and not _WANTS.search(text)
 
     def do(self, talk: Talk) -> Said:
         """Nothing to add to what the hand-off says."""

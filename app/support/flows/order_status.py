@@ -17,7 +17,8 @@ _STATUS = {
     "cancelled": ("has been cancelled", "已经取消"),
 }
 _OF_A_NUMBER = re.compile(
-    r"\bwhere\b|\bstatus\b|\b(?:sent|shipped|dispatched|delivered)\b|\barriv|\bwhat is in\b|"
+    r"\bwhere\b|\bstatus\b|\b(?:sent|shipped|dispatched|delivered)\b|\b(?:has|have|did|will|"
+    r"when|does)\b.{0,40}\barriv|\bwhat is in\b|"
     r"\bcheck\b"
     r"|\blook up\b|\btrack\b|到哪|在哪|发货|状态|查|地址|送到",
     re.IGNORECASE,
@@ -32,7 +33,9 @@ class OrderStatus(Flow):
     title = ("question about the order", "订单查询")
     identifies = True
     starts = (
-        rf"\bwhere(?:'s| is| are)\s+(?:my|our|the|this)?\s*{_PARCEL}\b",
+        rf"\bwhere(?:'s| is| are)\s+(?:my|our)\s+{_PARCEL}\b",
+        r"\bwhere(?:'s| is| are)\s+(?:the|this)?\s*"
+        r"(?:orders?|parcels?|packages?|delivery|shipment)\b",
         rf"\b(?:order|delivery|parcel|shipping) status\b|\bstatus of (?:my|the|this|an) {_PARCEL}",
         rf"\b(?:track|check|look up|find) (?:my|this) {_PARCEL}\b",
         rf"\bhas (?:my|the) {_PARCEL}\b.{{0,20}}\b(?:left|shipped|sent|gone out|dispatched)\b",

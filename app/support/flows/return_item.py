@@ -20,9 +20,30 @@ _WANT = (
     r"(?:i(?:'d| would)? (?:want|like|need|have|wish)|i wanna|let me|please|help me|"
     r"(?:can|could|would) you)"
 )
-_BACK = r"(?:\breturn(?:ing)?\b|\bsend(?:ing)?\b.{0,40}\bback\b|\bexchange\b|\bswap\b)"
+_BACK = (
+    r"(?:\breturn(?:ing)?\b"
+    r"(?! (?:polic|call|my call|label|address|window|period|shipping|date|form))"
+    r"|\bsend(?:ing)?\b.{0,40}\bback\b|\bexchange\b|\bswap\b)"
+)
 _MAX_REASON = 500
 _WORD = re.compile(r"[a-z]{3,}")
+_STAYS = re.compile(
+    r"\b(?:not|except|excluding|without|keep(?:ing)?|other than)\b[^,.;]*?(?=\bbut\b|[,.;]|$)"
+    r"|(?:除了|不是|不要|不退|留下?|保留)[^，。,.;；]*",
+    re.IGNORECASE,
+)
+"""What is named as staying."""
+_OTHER_ONE = re.compile(
+    r"\bother (?:one|item|thing|product)\b|另(?:外)?一(?:件|个|样)", re.IGNORECASE
+)
+_ALL = re.compile(r"\b(?:all|both|every|everything)\b|全部|都", re.IGNORECASE)
+_NOT_ALL = re.compile(r"\b(?:not|but|except|without)\b|不|除了", re.IGNORECASE)
+_COUNTS = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "一": 1, "两": 2, "二": 2, "三": 3, "四": 4,
+}  # fmt: skip
+_NO_COUNT = re.compile(
+    r"\b(?:this|that|which|other|no|wrong|right|last|first|any|every) one\b", re.I
+)
 
 
 class ReturnItem(Flow):
@@ -119,10 +140,23 @@ class ReturnItem(Flow):
         return None if re.search(r"[?？]\s*$|[吗呢]\W*$", text) else text[:_MAX_REASON] or None
 
     def correct(self, talk: Talk) -> dict[str, str]:
-        """Another item of the order."""
+        """Another item of the order, another number of it, or both.
+
+        The number that was told of one item says nothing of another: it is asked for again.
+        """
         assert talk.order is not None
-        line = _named(talk.text, talk.order.lines) if len(talk.order.lines) > 1 else None
-        return {"item": line.product} if line and line.product != talk.slots.get("item") else {}
+        now = _line(talk)
+        if _OTHER_ONE.search(talk.text) and len(talk.order.lines) > 2:
+            for slot in self.of_order:  # which of the others is asked
+                talk.slots.pop(slot, None)
+            return {}
+        line = _meant_instead(talk.text, talk.order.lines, now) or now
+        count = _quantity(talk.text, line.quantity)
+        if line.product == now.product:
+            return {"quantity": count} if count else {}
+        if not count:
+            talk.slots.pop("quantity", None)
+        return {"item": line.product} | ({"quantity": count} if count else {})
 
     def confirm(self, talk: Talk) -> str:
         """Names item and number."""
@@ -192,8 +226,11 @@ def _instead(talk: Talk) -> str:
 
 
 def _named(text: str, lines: list[Line]) -> Line | None:
-    """The only line that shares most words with `text`, Chinese words by the shop's lexicon."""
-    known, rest = take(heard.plain(text))
+    """The only line that shares most words with `text`, Chinese words by the shop's lexicon.
+
+    What is named as staying ("all but the tea") names no line.
+    """
+    known, rest = take(_STAYS.sub(" ", heard.plain(text)))
     wanted = set(_WORD.findall(f"{rest} {' '.join(known.values())}".lower()))
     wanted |= {word[:-1] for word in wanted if word.endswith("s")}
     shared = [len(wanted & set(_WORD.findall(line.title.lower()))) for line in lines]
@@ -201,14 +238,23 @@ def _named(text: str, lines: list[Line]) -> Line | None:
     return lines[shared.index(best)] if best and shared.count(best) == 1 else None
 
 
+def _meant_instead(text: str, lines: list[Line], now: Line) -> Line | None:
+    """The line that is named, or "the other one" of two."""
+    others = [line for line in lines if line.product != now.product]
+    if len(others) == 1 and _OTHER_ONE.search(text):
+        return others[0]
+    return _named(text, lines) if others else None
+
+
 def _quantity(text: str, most: int) -> str | None:
-    if re.search(r"\b(?:all|both|every)\b|全部|都", text, re.IGNORECASE):
-        return str(most)
-    words = {"one": 1, "two": 2, "three": 3, "four": 4, "一": 1, "两": 2, "二": 2, "三": 3, "四": 4}
-    found = [int(n) for n in re.findall(r"\d{1,4}", heard.plain(text))]
+    """The one number in `text`, or `most` for all of them; None for what is no such number."""
+    clean = _NO_COUNT.sub(" ", heard.words(text).lower())
+    found = [int(n) for n in re.findall(r"\d{1,4}", clean)]
     found = found or [
-        n for word, n in words.items() if re.search(rf"(?<![a-z]){word}(?![a-z])", text.lower())
+        n for word, n in _COUNTS.items() if re.search(rf"(?<![a-z]){word}(?![a-z])", clean)
     ]
+    if not found and _ALL.search(clean) and not _NOT_ALL.search(clean):
+        return str(most)
     return str(found[0]) if len(found) == 1 and 1 <= found[0] <= most else None
 
 

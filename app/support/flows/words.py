@@ -34,6 +34,10 @@ MISTYPED = (
     "again.",
     "这个订单号好像不太对：应该是 FK 加五位数字。请再输入一次订单号。",
 )
+WHICH = (
+    "You name more than one order, and I take up one at a time. Which one is it?",
+    "您提到了几个订单，我一次只能办一个。请问是哪一个？",
+)
 YES_OR_NO = ("Please answer yes or no.", "请回答“是”或者“不是”。")
 OPEN = (
     "Your {flow} is still open: say “go on” and we take it up again.",

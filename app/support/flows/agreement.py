@@ -1,0 +1,131 @@
+"""Yes, no, never mind, go on: what a customer says to a question that a flow asked.
+
+A change is made only after a message that agrees and says nothing else: "ok, never mind", "yes but
+not this one" and "yesterday I ..." agree to nothing. Where a message is not taken for a yes, the
+question is asked again, which costs a moment; a wrong yes costs an order.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.core.language import detect
+from app.support.flows import heard
+
+MOST_WORDS, MOST_CHARACTERS = 8, 10
+_YES = re.compile(
+    r"^\W*(?:(?:oh|ah|um+|hm+)\W+)?(?:(?:yes|yep|yeah|yup|sure|ok|okay|go ahead|please do|right"
+    r"|that'?s (?:right|correct|fine)|confirm|confirmed|of course|absolutely|no problem|do it"
+    r"|do so|do that)\b|correct\b(?! (?:the|my|it|that)\b)"
+    r"|是(?![我另他她否不])|好(?![像贵久多])|对(?![不了])|嗯|可以|行(?!了不|李)|没错|没问题|同意"
+    r"|确认|确定)",
+    re.IGNORECASE,
+)
+_BUT = re.compile(
+    r"\b(?:not?|nope|nah|never|none|but|except|wait|hold|stop|forget|leave|keep|mind|wrong|mistake"
+    r"|instead|only|just|first|rather|other|another|later|unless|if|without)\b|n't\b"
+    r"|不(?!客气)|别|算了|等|错|但|另|先|才|只|换|除了|如果|以后|改天",
+    re.IGNORECASE,
+)
+_NO = re.compile(
+    r"^\W*(?:(?:hm+|um+|er+|oh|ah|well|actually|sorry|wait|ok|okay|yeah|right|sure)\W+)*"
+    r"(?:no\b(?! problem)|nope|nah|don'?t|do not|not (?:now|yet|that)|leave it|keep it|stop|wait"
+    r"|hold on)"
+    r"|^\W*(?:(?:好的?|嗯|行|对了|可以)(?:吧|的|了)?[\s，,]*)?(?:不(?!客气)|别|算了|先不|先别|等等|先等)",
+    re.IGNORECASE,
+)
+_STOP = re.compile(
+    r"\bnever ?mind\b|\bforget (?:it|that|about it)\b|\bchanged my mind\b|\bdon'?t bother\b"
+    r"|\bleave it\b(?! (?:at|in|on|with|by|outside|behind|next|near|under|to)\b)"
+    r"|\bcancel (?:that|this)\b(?! (?:order|one))"
+    r"|^\W*(?:stop|cancel|quit|abort|start over)\W*$"
+    r"|算了|不用了|不办了|别办了|当我没说|不退了|不取消了|不改了|点错了|^\W*取消\W*$",
+    re.IGNORECASE,
+)
+_DROPS = re.compile(
+    r"^\W*(?:(?:oh|no|sorry|ok|okay)\W+)*(?:never ?mind|forget it|stop\b|cancel\W*$|算了|不用了"
+    r"|不办了)",
+    re.IGNORECASE,
+)
+_GO_ON = re.compile(
+    r"^\W*(?:(?:all right|alright|ok(?:ay)?|good|fine|thanks|thank you)\W+)*(?:let'?s |please )?"
+    r"(?:go on|continue|carry on|go ahead|back to (?:it|the \w+))\b|^\W*(?:好的?\W*)?(?:继续|接着)",
+    re.IGNORECASE,
+)
+_TAKES_BACK = re.compile(
+    r"^\W*(?:(?:oh|ah|um+)\W+)?(?:no|sorry|wait|actually|oops|i mean|i meant|correction|not)\b"
+    r"|^\W*(?:不对|不是|等等|抱歉|对不起|说错|写错|打错|搞错|我是说)",
+    re.IGNORECASE,
+)
+_DOING = (
+    r"(?:cancel|call|return|send|exchange|swap|change|update|redirect|deliver|ship|talk|speak|chat"
+    r"|connect|transfer|complain|make|file)"
+)
+_REFUSED = re.compile(
+    r"\b(?:do(?:es)? not|don'?t|never|no need to|not (?:want|wish|going|trying|planning|asking|to)"
+    r"|rather not|would not|wouldn'?t|will not|won'?t)\s+"
+    rf"(?:(?!(?:it|this|that|them|any|you)\b)[\w']+\s+){{0,3}}{_DOING}\b"
+    r"|\b(?:can't|cannot|can not) complain\b",
+    re.IGNORECASE,
+)
+_REFUSED_ZH = re.compile(
+    r"(?<![能可会要是好])(?:不(?:是|用|必|想|要|需要|打算)?|别|无需|没(?:有)?(?:想|要)?)"
+    r"(?:再|给我|帮我|要|想|去)?$"
+)
+_REFUSED_INSIDE_ZH = re.compile(
+    r"(?:不(?:是|用|必|想|要|需要)?|别|无需|没(?:有)?)(?:再|给我|帮我|要|想)?"
+    r"(?:取消|退|换|转|改|投诉|写错|填错|弄错|打错|输错)"
+)
+_CLAUSE = re.compile(r"[,.;!?，。；！？\n]|\b(?:and|but|so|because)\b|但|而且|所以", re.IGNORECASE)
+
+
+def yes(text: str) -> bool:
+    """Whether `text` agrees, and only that: in a few words, without a doubt or another wish."""
+    clean = heard.plain(text)
+    agreed = _YES.search(clean)
+    if agreed is None or re.search(r"\d", heard.words(clean)):
+        return False
+    size = len(clean) if detect(clean) == "zh" else len(clean.split())
+    most = MOST_CHARACTERS if detect(clean) == "zh" else MOST_WORDS
+    rest = re.sub(r"\bdo (?:it|so|that)\b", "", clean[agreed.end() :], flags=re.IGNORECASE)
+    asks = heard.question(rest) or re.search(r"[?？]", clean)
+    return not _BUT.search(rest) and not asks and size <= most
+
+
+def no(text: str) -> bool:
+    """Whether `text` disagrees."""
+    return bool(_NO.search(heard.plain(text)))
+
+
+def stops(text: str) -> bool:
+    """Whether the customer drops what is under way."""
+    return bool(_STOP.search(heard.plain(text)))
+
+
+def drops(text: str) -> bool:
+    """The same where the customer is telling something in free words: it must open the message."""
+    return bool(_DROPS.search(heard.plain(text)))
+
+
+def goes_on(text: str) -> bool:
+    """Whether what was interrupted is to be taken up again."""
+    return bool(_GO_ON.search(heard.plain(text))) and not heard.question(text)
+
+
+def corrects_order(text: str) -> bool:
+    """Whether a message that names an order opens by taking another one back."""
+    return bool(heard.orders(text)) and bool(_TAKES_BACK.search(heard.plain(text)))
+
+
+def refuses(text: str, begin: int, end: int) -> bool:
+    """Whether the wish that stands in text[begin:end] is negated: "please do not cancel my order".
+
+    Looked at is the clause up to `end`, for English, and what stands right before `begin`, or in
+    between before the deed, for Chinese.
+    """
+    cuts = [cut.end() for cut in _CLAUSE.finditer(text, 0, end)]
+    clause = text[max((cut for cut in cuts if cut < end), default=0) : end]
+    return bool(
+        _REFUSED.search(clause) or _REFUSED_ZH.search(text[:begin])
+        or _REFUSED_INSIDE_ZH.search(text[begin:end])
+    )  # fmt: skip
