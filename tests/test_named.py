@@ -32,6 +32,11 @@ from app.core.redact import redact
         ("Calle Mayor 5, 28013 Madrid", "<ADDRESS>"),
         ("my postcode is CF10 9ZZ", "my postcode is <ADDRESS>"),
         ("My new address is 3 Tide Cottages, Port Ellery.", "My new address is <ADDRESS>."),
+        ("my name is john smith", "my name is <NAME>"),
+        ("my address is 12 high street, leeds ls1 4ab", "my address is <ADDRESS>"),
+        ("地址：北京市海淀区中关村大街甲28号", "地址：<ADDRESS>"),
+        ("四川省天府大道中段1366号2栋3单元1901", "<ADDRESS>"),
+        ("北京市海淀区知春路28号汇智大厦1602室", "<ADDRESS>"),
         ("寄到杭州市西湖区文三路 128 号 5 栋 301 室", "寄到<ADDRESS>"),
     ],
 )  # fmt: skip
@@ -47,6 +52,7 @@ def test_what_is_announced_or_has_the_form_is_replaced(text: str, expected: str)
         "I am Very Cross with the Heron",
         "Maren from Ropewalk 7, Port Ellery",  # nothing tells either
         "my name is on the parcel, what is the name of the decaf?",
+        "my name is spelled wrong",
         "call it 12 Grams a Cup, 18 clicks, 3 Working Days, 2 Green Tins",
         "Thanks, the kettle is lovely",
         "我是老顾客，想买白毫银针。收件人写的我妈。我叫了外卖",

@@ -54,6 +54,11 @@ FRAGMENTS = (
         (f"card {CARD}, 4111111111111111, 371449635398431", "card <CARD>, <CARD>, <CARD>"),
         (f"order 5678 {CARD}", "order 5678 <CARD>"),
         ("卡号４１１１１１１１１１１１１１１１请查", "卡号<CARD>请查"),
+        ("我的电话是62345678，座机：6234 5678", "我的电话是<PHONE>，座机：<PHONE>"),
+        ("contact number 98765432, mob 98765432", "contact number <PHONE>, mob <PHONE>"),
+        ("身份证 110105 19491231 002X", "身份证 <CN_ID>"),
+        ("卡号 622202 1234567890128", "卡号 <CARD>"),
+        ("card 411111 1111111111, Visa 4111  1111  1111  1111", "card <CARD>, Visa <CARD>"),
         ("IBAN DE89 3704 0044 0532 0130 00 today", "IBAN <IBAN> today"),
         ("iban gb82west12345698765432", "iban <IBAN>"),
         (f"身份证{IDENTITY}，{IDENTITY.lower()}", "身份证<CN_ID>，<CN_ID>"),
@@ -73,6 +78,8 @@ def test_what_has_the_form_of_personal_data_is_replaced(text: str, expected: str
         "order number 5403926876, parcel 00340434161094021501, EAN 4006381333931",
         "60 g per litre, €4.90, free from €45, 93 °C, 2 × 250 g, 18 clicks, 1,682 items, 2@3.50",
         "call me on 12.12.2024 about the kettle",
+        "order number: 2026795566, 订单号 2026795566, delivered 24.08.2025 - 07.04.2025",
+        "gift card 10 euros, card 3, phone 2025-01-02, ph 7 water, 电话没人接, 订单 10924",
         f"card {CARD[:-1]}2",  # Luhn fails
         "身份证110105194912310021",  # mod 11-2 fails
         "GB83WEST12345698765432",  # mod 97 fails

@@ -26,6 +26,8 @@ _NO_NAME = re.compile(
 _NAMES = (
     rf"(?i:\b(?:my|his|her|full|first|last|family|maiden|middle|the) name(?:['’]s|\s+is|\s*[:=])"
     rf"|\bname\s*[:=?]|\bsurname(?:\s+is|\s*[:=?]))\s*({_ONE})",
+    r"(?i:\bmy name is)\s+((?!(?:spelled|spelt|misspelled|written|not|still|on|in|wrong|missing)\b)"
+    r"[a-z]{2,15} [a-z]{2,20})(?=\s*(?:[,.;!?\n]|$))",
     rf"(?i:\bcalled|\bname\s*[:=]\s|\b(?:billing|delivery|shipping|home|my|new|old) address\s*[:=]|"
     rf"\bname)\s+({_TWO})",
     rf"(?:^|\n)[>\s]*({_TWO})\s*\n[^\n]{{0,60}}\n?[>\s]*(?=\d{{1,6}}[^\S\n][^\n]*[A-Z])",
@@ -44,10 +46,12 @@ _NAMES = (
 _ADDRESSED = (
     r"(?i:\b(?:address(?:\s+(?:for \w+|of [\w. '’-]{1,40}))?(?:\s+is(?:\s+now)?|\s*[:=])"
     r"|lives? (?:at|on)|(?:i|we) (?:have )?moved to))\s+"
-    r"((?=[^;?!\n]{0,90}\d)(?=[^;?!\n]{0,30}[A-ZÀ-Þ])[^;?!\n]{4,110}?)"
+    r"((?=[^;?!\n]{0,90}\d)(?=[^;?!\n]{0,30}(?:[A-ZÀ-Þ]|(?i:street|road|avenue|lane|drive)\b))"
+    r"[^;?!\n]{4,110}?)"
     r"(?=[.;?!]?\s*(?:\n|$)|[.;?!]\s|\s(?:and|but|so|please|thank)\b)"
 )
-"""What follows "my address is", to the end of the sentence, where it has a number and a capital."""
+"""What follows "my address is", to the end of the sentence, where it has a number, and a capital
+or a street."""
 _HAN = r"[\u4e00-\u9fff]"
 _SURNAMES = (
     "(?:欧阳|司马|上官|诸葛|[王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾萧肖田董袁潘于"
@@ -95,7 +99,8 @@ _ADDRESSES = (
     rf"los|las|da|do)[^\S\n]+){{0,2}}{_TOWN},?[^\S\n]+{_NUMBER}\b{_TAIL})",
     r"\b((?i:p\.?[^\S\n]?o\.?[^\S\n]?box)[^\S\n]+\d{1,6})",
     rf"(?<![\w-])({_POSTCODE})(?!\w)",
-    rf"({_HAN}{{0,24}}(?:路|街|大道|巷|弄|胡同)\s*\d{{1,5}}\s*(?:号|弄){_ZH_ROOM}{{0,4}})",
+    rf"({_HAN}{{0,24}}(?:路|街|大道|巷|弄|胡同)(?:[东南西北中]段)?\s*[甲乙丙]?\d{{1,5}}\s*(?:号|弄)"
+    rf"(?:{_HAN}{{2,8}}(?:大厦|广场|公寓|小区|中心|花园))?{_ZH_ROOM}{{0,4}}(?:\d{{3,4}}(?!\d))?)",
     rf"({_HAN}{{1,12}}[省市区县]{_HAN}{{2,12}}(?:小区|花园|新村|苑|大厦|广场|公寓)\s*\d{{1,4}}\s*"
     rf"(?:号楼|栋|幢|座|号){_ZH_ROOM}{{0,3}})",
 )

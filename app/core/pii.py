@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from app.core.checksums import luhn, mod_11_2
 from app.core.hide import hidden
 from app.core.redact import Span
 
@@ -30,7 +31,8 @@ with hidden("torch", "transformers"):  # tried by presidio for engines that are 
         PhoneRecognizer,
     )
 
-# National forms are told apart from order numbers only where a leading 0 is the rule.
+_NATIONAL = "NATIONAL"
+# National forms are told apart from order numbers only where a leading 0 is the rule, and written.
 _PHONE_REGIONS = ("GB", "DE", "FR", "NL", "CH", "CN")
 _VALID = 1  # phonenumbers.Leniency: a number that could have been given out
 
@@ -70,7 +72,7 @@ class Detector:
     def __init__(self) -> None:
         iban = IbanRecognizer(supported_entity="IBAN")
         phone = PhoneRecognizer(
-            supported_entity="PHONE", supported_regions=_PHONE_REGIONS, leniency=_VALID
+            supported_entity=_NATIONAL, supported_regions=_PHONE_REGIONS, leniency=_VALID
         )
         recognisers = [
             Form("URL_LOGIN", _URL_LOGIN),
@@ -89,9 +91,15 @@ class Detector:
 
     def find(self, text: str) -> list[Span]:
         """Findings in `text`; they may overlap."""
-        found = self._engine.analyze(fold(text), language="en")
+        folded = fold(text)
+        found = self._engine.analyze(folded, language="en")
         spans = [Span(result.entity_type, result.start, result.end) for result in found]
-        return [s for s in spans if _KEPT.get(s.type, bool)(text[s.start : s.end])]
+        kept = [s for s in spans if _KEPT.get(s.type, bool)(folded[s.start : s.end])]
+        return [
+            s._replace(type="PHONE") if s.type == _NATIONAL else s
+            for s in kept
+            if s.type not in ("PHONE", _NATIONAL) or not _is_date(folded, s)
+        ]
 
 
 class Form(LocalRecognizer):
@@ -135,22 +143,25 @@ def _is_number(found: str) -> bool:
     return not _YEARS.fullmatch(found)
 
 
+def _is_national(found: str) -> bool:
+    """Written with its leading 0 or country code: without, order numbers have the same form."""
+    return found.lstrip(" (")[:1] in ("0", "+") and _is_number(found)
+
+
+def _is_date(text: str, span: Span) -> bool:
+    """Whether all digits of the finding are those of a date or of two."""
+    around = _DATES.finditer(text, max(0, span.start - 12), min(len(text), span.end + 12))
+    return any(date.start() <= span.start and span.end <= date.end() for date in around)
+
+
+_DATES = re.compile(rf"(?<!\d){_DATE}(?:[ ]?-[ ]?{_DATE})?")
 _YEARS = re.compile(r"\W*1[5-9]\d\d(?:\W{1,3}1[5-9]\d\d)?\W*")
-_KEPT: dict[str, Callable[[str], bool]] = {"IP": _is_address, "PHONE": _is_number}
+_KEPT: dict[str, Callable[[str], bool]] = {
+    "IP": _is_address,
+    "PHONE": _is_number,
+    _NATIONAL: _is_national,
+}
 """What findings of a type must also be."""
-
-
-def luhn(number: str) -> bool:
-    """Whether the digits of `number` satisfy Luhn's checksum (ISO/IEC 7812-1)."""
-    digits = [int(c) for c in number if c.isdigit()]
-    doubled = [d * 2 - 9 * (d > 4) for d in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-
-
-def mod_11_2(number: str) -> bool:
-    """Whether an 18-character identity number satisfies ISO 7064 MOD 11-2 (GB 11643-1999)."""
-    total = sum(int(c) * pow(2, 17 - n, 11) for n, c in enumerate(number[:17]))
-    return "10X98765432"[total % 11] == number[17]
 
 
 def fold(text: str) -> str:

@@ -2,9 +2,9 @@
 
 Found: e-mail addresses, phone numbers (international; British, German, French, Dutch, Swiss and
 Chinese national forms; North American with separators; any digits announced by a word such as
-"mobile"), payment cards (Luhn), IBANs (mod 97), Chinese identity numbers (mod 11-2), IP addresses,
-addresses of the web that carry a login; postal addresses, and names where something says that they
-are some (app.core.named). Not found, and another promise: names that nothing announces, dates of
+"mobile" or 电话), payment cards (Luhn), IBANs (mod 97), Chinese identity numbers (mod 11-2), IP
+addresses, addresses of the web that carry a login; postal addresses, and names where something says
+that they are some (app.core.named). Not found, and another promise: names that nothing announces, dates of
 birth, account names, e-mail addresses in Han or kana; order numbers are meant to stay.
 
 The engine is presidio with its `no_op` NLP, so nothing is downloaded. It takes 1-2 s to import and
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.core import named
+from app.core import announced, named
 
 if TYPE_CHECKING:
     from app.core.pii import Detector
@@ -108,7 +108,7 @@ def _scan(piece: str) -> Iterator[Span]:
     for start in range(0, max(1, len(piece) - _OVERLAP), _WINDOW - _OVERLAP):
         window = piece[start : start + _WINDOW]
         last = start + len(window) == len(piece)
-        found = [Span(*each) for each in named.find(window)]
+        found = [Span(*each) for find in (named.find, announced.find) for each in find(window)]
         if _WORTH_A_LOOK.search(window):
             found += _detector().find(window)
         for span in found:
