@@ -94,9 +94,9 @@ def test_nothing_but_a_yes_changes_an_order(start: Start, text: str) -> None:
 
 def test_cancel_it_is_a_yes_to_a_cancellation_alone(start: Start) -> None:
     assert "is cancelled" in start(CANCEL).say("Cancel it please")
-    visit = start(RETURN)
+    visit = start()
     stands(visit.store, "FK-10993", "delivered", 200)
-    for text in ("the decaf", "no reason", "yes, cancel it"):
+    for text in (RETURN, "the decaf", "no reason", "yes, cancel it"):
         visit.say(text)
     assert visit.count(Return) == 0
 
@@ -188,8 +188,9 @@ def test_a_question_about_another_order_changes_nothing_of_what_is_asked(
 
 
 def test_the_story_of_a_return_names_no_order_to_return(start: Start) -> None:
-    visit = start(RETURN)
+    visit = start()
     stands(visit.store, "FK-10993", "delivered", 200)
+    visit.say(RETURN)
     visit.say("the decaf")
     said = visit.say("wrong item, I meant to order what I got in FK-10863")
     assert "for order FK-10993: 1 × Low Tide Decaf" in said
@@ -330,6 +331,28 @@ def test_a_sentence_of_english_on_a_chinese_page_is_answered_in_english(
     start: Start, text: str
 ) -> None:
     assert start(language="zh").say(text).startswith("Gladly. Please tell me")
+
+
+# Said at once -----------------------------------------------------------------------------------
+
+
+def test_a_complaint_that_tells_its_story_is_not_asked_for_it(start: Start) -> None:
+    visit = start("I want to complain: my kettle FK-10993 arrived broken and nobody answers")
+    [ticket] = visit.store.tickets.queue()
+    assert ticket.packet.slots["problem"] == "my kettle FK-10993 arrived broken and nobody answers"
+    assert ticket.packet.slots["order"] == "FK-10993"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("shipped", "has not reached you yet"), ("cancelled", "was cancelled")]
+)
+def test_what_cannot_come_back_is_refused_before_anything_is_asked(
+    start: Start, status: str, said: str
+) -> None:
+    visit = start()
+    stands(visit.store, "FK-10993", status, 30)
+    assert said in visit.say(RETURN)
+    assert visit.memory().running is None
 
 
 # Stopping ---------------------------------------------------------------------------------------

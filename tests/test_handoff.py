@@ -98,6 +98,11 @@ def test_declines_in_a_row_lead_to_an_offer_then_to_a_person() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["差不多了", "没有不满意", "没什么不好"])
+def test_words_of_displeasure_within_harmless_ones_count_for_nothing(text: str) -> None:
+    assert mood.reader()(text) == 0.0
+
+
 def test_a_sunk_mood_makes_it_sooner() -> None:
     low = [ANGRY, ANGRY]
     assert decide(memory(moods=low, declined=0)) == Decision("mood", False)

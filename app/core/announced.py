@@ -20,7 +20,8 @@ _PHONE = (
 _IDENTITY = rf"(?:身份证|证件){_IS}(\d(?:[ -]?\d){{16}}[ -]?[\dXx])(?![\dXx])"
 _CARD = (
     rf"(?:(?:卡号|银行卡|信用卡|储蓄卡){_IS}"
-    r"|(?i:\b(?:card|visa|mastercard|amex)\b(?: (?:number|no)\b)?\.?(?: is)?)\s*[:：]?\s*)(\d(?:[ -]{0,2}\d){12,18})(?!\d)"
+    r"|(?i:\b(?:card|visa|mastercard|amex)\b(?: (?:number|no)\b)?\.?(?: is)?)\s*[:：]?\s*)"
+    r"(\d(?:[ -]{0,2}\d){12,18})(?!\d)"
 )
 _FORMS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("PHONE", re.compile(_PHONE), lambda _: True),

@@ -4,8 +4,8 @@ Found: e-mail addresses, phone numbers (international; British, German, French, 
 Chinese national forms; North American with separators; any digits announced by a word such as
 "mobile" or 电话), payment cards (Luhn), IBANs (mod 97), Chinese identity numbers (mod 11-2), IP
 addresses, addresses of the web that carry a login; postal addresses, and names where something says
-that they are some (app.core.named). Not found, and another promise: names that nothing announces, dates of
-birth, account names, e-mail addresses in Han or kana; order numbers are meant to stay.
+that they are some (app.core.named). Not found, and another promise: names that nothing announces,
+dates of birth, account names, e-mail addresses in Han or kana; order numbers are meant to stay.
 
 The engine is presidio with its `no_op` NLP, so nothing is downloaded. It takes 1-2 s to import and
 is therefore loaded at the first text that holds a digit or an "@". Safe to call from threads.

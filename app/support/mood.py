@@ -30,6 +30,8 @@ UPSET = -0.5
 """So displeased a message that asks nothing is answered with understanding, where no article has
 an answer to it."""
 FEW_WORDS = 4
+_HARMLESS = re.compile("差不多|没有?(?:什么)?不(?:满意|好|喜欢|高兴|开心)")
+"""What the list would take for displeased: "more or less", "not dissatisfied"."""
 _ASKS = re.compile(r"[?？]\W*$")
 
 
@@ -41,7 +43,7 @@ def reader(predict: Predict | None = None) -> Mood:
     words = ScriptedSentiment()
 
     def mood(text: str) -> float:
-        [listed] = words.predict([text])
+        [listed] = words.predict([_HARMLESS.sub(" ", text)])
         by_list = _signed(listed)
         if predict is None or detect(text) == "zh":
             return by_list

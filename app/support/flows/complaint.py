@@ -10,6 +10,10 @@ from app.support.flows.base import Flow, Said, Talk
 _NONE = re.compile(
     r"^\W*(?:no\b|none|nothing|not about|skip|没有|无|不是|跳过|不知道)", re.IGNORECASE
 )
+_TOLD = re.compile(
+    r"\bcomplain(?:ts?)?\b\s*(?:[:,.\-]|about\b|that\b|because\b)\s*(.{15,})|投诉\s*[:：，,]\s*(.{6,})",
+    re.IGNORECASE | re.DOTALL,
+)
 _MAX = 1000
 
 
@@ -27,9 +31,11 @@ class Complaint(Flow):
     )
 
     def prefill(self, talk: Talk) -> dict[str, str]:
-        """An order named at once."""
-        numbers = heard.orders(talk.text)
-        return {"order": numbers[-1]} if numbers else {}
+        """An order named at once, and what happened, where that was told with it."""
+        numbers, told = heard.orders(talk.text), _TOLD.search(talk.text)
+        problem = (told.group(1) or told.group(2)).strip()[:_MAX] if told else ""
+        found = {"order": numbers[-1] if len(numbers) == 1 else "", "problem": problem}
+        return {slot: value for slot, value in found.items() if value}
 
     def ask(self, slot: str, talk: Talk) -> Said:
         """What happened, and with which order."""

@@ -139,6 +139,13 @@ class ReturnItem(Flow):
         text = talk.text.strip()
         return None if re.search(r"[?？]\s*$|[吗呢]\W*$", text) else text[:_MAX_REASON] or None
 
+    def early(self, talk: Talk) -> Said | None:
+        """Not here yet, or cancelled: said before an item is asked for."""
+        assert talk.order is not None
+        if talk.order.status == "cancelled":
+            return self.refuse(talk, Refused("already"))
+        return None if talk.order.status == "delivered" else self.refuse(talk, Refused("too_early"))
+
     def correct(self, talk: Talk) -> dict[str, str]:
         """Another item of the order, another number of it, or both.
 
