@@ -85,7 +85,7 @@ def test_of_a_set_left_out_of_the_fit_much_is_answered_plainly_and_hardly_any_wr
     """As `python -m app.knowledge.fit` recorded it: the confidence of each set by a fit on the
     others alone, its order by a ranker that saw other documents of the set."""
     found: Any = confidence.load().fitted["ordered"]
-    rate = brief.read().features["support"].max_error
+    rate = brief.read().feature("support").max_error
     for name in fit.PUBLIC:
         assert found[name]["wrong_of_plain"] <= rate, name
         assert found[name]["plainly_without_article"] <= 0.05, name
@@ -181,13 +181,13 @@ def test_a_shop_of_which_neither_ranker_nor_fit_saw_a_word(
     print(f"\nStackFAQ, {fit.STRANGERS} questions, by what saw nothing of it: {told}")
     assert told["answered"] > 0.8
     assert told["plainly"] > 0.35
-    assert told["wrong_of_plain"] <= brief.read().features["support"].max_error
+    assert told["wrong_of_plain"] <= brief.read().feature("support").max_error
     assert told["declined_without_article"] > 0.55
 
 
 def judged(drawn: list[Sample], fitted: Fitted) -> dict[str, float]:
     """What `fitted` makes of questions as they were asked, in shares; as in the fit's record."""
-    certain = fitted.certain(brief.read().features["support"].max_error)
+    certain = fitted.certain(brief.read().feature("support").max_error)
     sure = np.array([fitted(one.found, "en") for one in drawn]) >= fitted.threshold
     plainly = sure & (np.array([fitted.rightness(one.found, "en") for one in drawn]) >= certain)
     asked = np.array([one.answerable for one in drawn])

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.core.config import Strict, load
+from app.core.errors import ConfigError
 from app.core.files import ROOT
 
 Feature = Literal["sentiment", "intents", "support", "recommend"]
@@ -42,16 +43,37 @@ class Limits(Strict):
     """In the currency of your bill, for 1,000 answers."""
 
 
+class OrderNumbers(Strict):
+    """How the shop writes an order number: the prefix, a hyphen, so many digits."""
+
+    prefix: str = Field("FK", pattern="^[A-Z]{1,6}$")
+    digits: int = Field(5, ge=3, le=12)
+
+
 class Brief(Strict):
     """The team's promise, in one page."""
 
     name: str
+    contact: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+    """The e-mail address at which a person reads what the chat cannot answer."""
+    order_numbers: OrderNumbers = OrderNumbers()
     purpose: str
     languages: list[Literal["en", "zh"]] = Field(min_length=1)
     features: dict[Feature, FeatureBrief]
     limits: Limits
     retention_days: int = Field(90, ge=1)
     """Transcripts older than this are deleted at start and once a day."""
+
+
+    def feature(self, name: str) -> FeatureBrief:
+        """What `name` must hold. Raises ConfigError where the brief promises nothing of it."""
+        found = self.features.get(name)  # type: ignore[call-overload]
+        if found is None:
+            raise ConfigError(
+                f"the brief says nothing of {name}: expected features.{name} (max_error, metric, "
+                f"margin), found {', '.join(self.features)}"
+            )
+        return FeatureBrief.model_validate(found)
 
 
 def read(path: Path | None = None) -> Brief:

@@ -50,6 +50,10 @@ class Settings(Strict):
     """Folder of runs whose reports admins see, from the root of the checkout where relative."""
     keep_demo_articles: bool = False
     """Answer from the demo shop's articles too when others were ingested."""
+    catalogue: str = "demo:orders"
+    """Reference of the goods that are recommended, such as file:FOLDER."""
+    commerce: str | None = None
+    """`module:name` of your shop's system (app.core.commerce); none is the database's orders."""
     threads: int | None = Field(None, ge=1)
     """Processor threads of the model; none leaves it to torch."""
 

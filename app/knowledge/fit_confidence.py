@@ -142,7 +142,7 @@ def _fitted(
         languages=_weights(fits), right=_weights(rights), threshold=round(point.threshold, 3),
         held=kept,
     )  # fmt: skip
-    rate = brief.read().features["support"].max_error
+    rate = brief.read().feature("support").max_error
     certain = own.certain(rate)
     told = {
         "threshold": point._asdict(),

@@ -74,7 +74,7 @@ class SupportChat:
         self.certain = certain
         """Answers from articles less likely right say that they may not be what was meant; None: as
         fitted, so that the error of the others is within `max_error`."""
-        self.max_error = brief.read().features["support"].max_error
+        self.max_error = brief.read().feature("support").max_error
         self.release_id, self.options = release_id, options
         self.curated: Curated | None = None
         """Answers that agents wrote; they come before everything else."""

@@ -120,6 +120,6 @@ def _fitted(logits: Any, gold: Any) -> Calibration:
     fitted = temperature(logits, gold)
     probabilities = softmax(logits / fitted, axis=1)
     correct = probabilities.argmax(axis=1) == gold
-    max_error = brief.read().features["sentiment"].max_error
+    max_error = brief.read().feature("sentiment").max_error
     sure = threshold(probabilities.max(axis=1), correct, max_error)
     return Calibration(temperature=fitted, thresholds={"not_sure": sure})
