@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.core import brief
 from app.core.desk import Packet
 from app.core.errors import InputError, TooLarge
 from app.core.memory import Memory, Running
@@ -20,7 +21,6 @@ from app.serving.deskwork import NotDelivered
 from app.store.tickets import Held
 from app.support import handoff
 from app.support.flows import return_item
-from app.support.phrases import CONTACT
 from app.support.replacements import propose
 from tests.helpers_server import Fakes, make_services
 
@@ -77,7 +77,7 @@ def test_where_the_desk_fails_nobody_is_promised(
     delivered = handoff.deliver(services.desk, OWNER, talk, packet(language=language))
     assert delivered.ticket is None
     assert words in delivered.sentence
-    assert CONTACT in delivered.sentence
+    assert brief.current().contact in delivered.sentence
     assert "passed this on" not in delivered.sentence
     assert counted(services, "frontdesk_handoffs_failed_total") == 1
     assert counted(services, "frontdesk_handoffs_total") == 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.core import brief
 from app.core.errors import InputError, Mismatch, NotFound, TooLarge
 from app.core.messages import Message
 from app.core.prompt import DECLINE
@@ -20,7 +21,7 @@ from app.models.encoder import HashEncoder
 from app.models.references import resolve
 from app.support.chat import Answer, SupportChat
 from app.support.finding import find
-from app.support.phrases import CONTACT, decline, small_talk, without_small_talk
+from app.support.phrases import decline, small_talk, without_small_talk
 from app.support.quote import QuoteConfig, quote
 
 DOCS: list[dict[str, Any]] = [
@@ -182,7 +183,7 @@ def test_a_question_of_little_confidence_is_declined_with_what_to_do(knowledge: 
     chat = SupportChat(knowledge, threshold=1.0)
     answer = chat.answer("Who won the football match?")
     assert answer.text.startswith(DECLINE["en"])
-    assert CONTACT in answer.text
+    assert brief.current().contact in answer.text
     assert (answer.declined, answer.finish, answer.citations) == (True, "declined", [])
 
 
@@ -271,7 +272,7 @@ def test_the_model_may_decline(knowledge: Knowledge) -> None:
     chat, _ = phrased(knowledge, f"{DECLINE['en']} But perhaps €100.")
     answer = chat.answer(UK)
     assert answer.text.startswith(DECLINE["en"])
-    assert CONTACT in answer.text
+    assert brief.current().contact in answer.text
     assert "100" not in answer.text
     assert (answer.declined, answer.finish, answer.citations) == (True, "declined", [])
 

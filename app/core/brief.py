@@ -6,6 +6,7 @@ Plan, thresholds and gate read it.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -56,14 +57,13 @@ class Brief(Strict):
     name: str
     contact: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
     """The e-mail address at which a person reads what the chat cannot answer."""
-    order_numbers: OrderNumbers = OrderNumbers()
+    order_numbers: OrderNumbers = Field(default_factory=lambda: OrderNumbers(prefix="FK", digits=5))
     purpose: str
     languages: list[Literal["en", "zh"]] = Field(min_length=1)
     features: dict[Feature, FeatureBrief]
     limits: Limits
     retention_days: int = Field(90, ge=1)
     """Transcripts older than this are deleted at start and once a day."""
-
 
     def feature(self, name: str) -> FeatureBrief:
         """What `name` must hold. Raises ConfigError where the brief promises nothing of it."""
@@ -78,4 +78,21 @@ class Brief(Strict):
 
 def read(path: Path | None = None) -> Brief:
     """The brief at `path` (default FRONTDESK_BRIEF, else brief.yaml at the root)."""
-    return load(Brief, path or Path(os.environ.get("FRONTDESK_BRIEF", ROOT / "brief.yaml")))
+    return load(Brief, path or _path())
+
+
+def current() -> Brief:
+    """The brief in use, read again only where its file has changed: asked at every turn."""
+    path = _path()
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return _read(path, changed)
+
+
+def _path() -> Path:
+    return Path(os.environ.get("FRONTDESK_BRIEF", ROOT / "brief.yaml"))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, changed: int) -> Brief:
+    del changed  # a part of the key
+    return load(Brief, path)

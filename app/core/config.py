@@ -52,7 +52,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         beside = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        hint = f" {path.parent} has {', '.join(beside)}." if beside else ""
+        place = "this folder" if path.parent == Path() else path.parent
+        hint = f" {place} has {', '.join(beside)}." if beside else ""
         raise ConfigError(f"no config file {path}.{hint}") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} is not YAML in UTF-8: {error}") from error
@@ -86,7 +87,13 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 
 def _scalar(text: str) -> Any:
     """YAML's reading of `text`, except that 1e-4 is a number (YAML 1.1 takes it for a word)."""
-    value = yaml.safe_load(text) if text else ""
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"--set ...={text}: expected a value of YAML, such as 3, word or [a, b]; where it has "
+            "a space, quote the whole for the shell: --set 'key=[a, b]'"
+        ) from error
     if isinstance(value, str):
         try:
             return float(value)
@@ -101,13 +108,17 @@ def _fault(kind: type[BaseModel], error: dict[str, Any]) -> str:
         known = _keys_at(kind, error["loc"][:-1])
         hint = nearest(str(error["loc"][-1]), known)
         return f"unknown key {where!r}.{hint} Known here: {', '.join(known)}"
-    return f"{where}: {error['msg'].lower()}, found {error['input']!r}"[:300]
+    said = str(error["msg"])[:1].lower() + str(error["msg"])[1:]
+    found = f", found {error['input']!r}" if error["loc"] else ""
+    return f"{where}: {said}{found}"[:300]
 
 
 def _keys_at(kind: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     for part in path:
         field = kind.model_fields.get(str(part))
         inner = field.annotation if field else None
+        if field is None:  # a key of a dict[..., model], which was stepped into before
+            continue
         candidates = [inner, *getattr(inner, "__args__", ())]
         models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
         if not models:

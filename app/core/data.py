@@ -242,6 +242,14 @@ def _data(ref: Ref) -> Path | None:
 
 def _rows(ref: Ref, faults: list[str] | None = None) -> list[Row]:
     path = path_of(ref)
+    found = _all_rows(ref, path, faults)
+    if (path is not None and path.is_file()) or any("split" in row for row in found):
+        return found
+    split = _row_split(ref)  # the file, or the Hub, holds one split alone
+    return [row | {"split": split} for row in found] if split else found
+
+
+def _all_rows(ref: Ref, path: Path | None, faults: list[str] | None) -> list[Row]:
     if path is not None and ref.scheme == "data" and ref.name == "squad2_small":
         return public_sets.squad_rows(path)
     if path is not None:

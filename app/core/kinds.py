@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.core.config import parse
-from app.core.errors import InputError
+from app.core.errors import InputError, nearest
 from app.core.files import sha256_text
 from app.core.messages import Conversation
 from app.core.records import Row, pick, read_rows, text_of
@@ -112,17 +112,33 @@ def rated(rows: list[Row], split: str | None, columns: Mapping[str, str]) -> lis
 def picked(
     rows: list[Row], required: Sequence[str], split: str | None, columns: Mapping[str, str]
 ) -> list[Row]:
-    """Rows with our fields, those of `split` where there is such a column; at least one, or raises.
+    """Rows with our fields, those of `split` where one is asked for; at least one, or raises.
 
-    Fields that need not be there: id and split.
+    Fields that need not be there: id and, where no split is asked for, split.
     """
     fields = dict.fromkeys(required, "required") | {"id": "optional", "split": "optional"}
     kept = pick(rows, fields, columns)
-    if split and any("split" in row for row in kept):
-        kept = [row for row in kept if row.get("split") == split]
-    if not kept:
-        raise InputError(f"{rows[0]['_where']}: no rows in split {split!r} of this file")
-    return kept
+    return in_split(rows, kept, split) if split else kept
+
+
+def in_split(rows: list[Row], kept: list[Row], split: str) -> list[Row]:
+    """Those of `kept` that are in `split`. Raises InputError where there are none, or no splits.
+
+    rows: as they were read, whose columns are named.
+    """
+    file = str(rows[0]["_where"]).rpartition(":")[0]
+    if not any(row.get("split") for row in kept):
+        found = ", ".join(key for key in rows[0] if not key.startswith("_"))
+        raise InputError(
+            f"{file}: #{split} needs a column `split` in it, found {found}; leave #{split} away "
+            "to take all rows, or add the column"
+        )
+    chosen = [row for row in kept if row.get("split") == split]
+    if not chosen:
+        known = sorted({str(row["split"]) for row in kept if row.get("split")})
+        hint = nearest(split, known)
+        raise InputError(f"{file}: no rows in split {split!r}.{hint} There is {', '.join(known)}")
+    return chosen
 
 
 def name_of(number: int, row: Row, field: str = "text") -> str:

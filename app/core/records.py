@@ -123,14 +123,17 @@ def csv_rows(
 ) -> Iterator[Row]:
     """Rows of csv text by its header line, each with "_where" = `path:line`; see `read_rows`."""
     lines = io.StringIO(text, newline="")
+    csv.field_size_limit(max(len(text), 1))  # the file was bounded where it was read
     reader = csv.DictReader(lines, strict=True, delimiter=delimiter)
     while True:
+        began = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            _refuse(f"{path}:{reader.line_num}: {error}", faults, error)
+            unclosed = "; is a quote never closed?" if "end of data" in str(error) else ""
+            _refuse(f"{path}:{began}: {error}{unclosed}", faults, error)
             continue
         where = f"{path}:{reader.line_num}"
         if None in row or None in row.values():

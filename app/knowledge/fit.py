@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from app.core.data import corpus, data_dir, parse_ref, sha256_of
+from app.core.errors import InputError
 from app.core.files import write_text
 from app.core.kinds import Corpus
 from app.knowledge import confidence, lessons, ranker
@@ -46,6 +47,8 @@ WEIGHT, PUBLIC = 2.0, {"data:stackfaq": 5.0, "data:squad2_small": 1.0}
 """How much a question counts, so that no set loses: a hundred of the shop's beside thousands."""
 BETTER = 0.02
 """Of the mean reciprocal rank: a weight stays as it is where no other is better by more."""
+LEAST_QUESTIONS, LEAST_TOPICS = 30, 10
+"""Fewer teach chance: each of ten folds leaves some topics out."""
 STRANGERS = 200
 """Questions of each public set beside the shop's own hundreds."""
 
@@ -55,6 +58,7 @@ def main(data: str = "demo:support", encoder_ref: str | None = None) -> None:
     from app.models.load import resolve, text_encoder
 
     before = confidence.load()
+    check_enough(data)
     weights = resolve(encoder_ref or before.encoder)
     found = corpus(data)
     seen = Corpus(found.docs, [query for query in found.queries if query.split != "test"])
@@ -90,6 +94,20 @@ def main(data: str = "demo:support", encoder_ref: str | None = None) -> None:
     )  # fmt: skip
     _write_compact(FILE, found_.model_dump(mode="json"))
     print(f"wrote {FILE.name}: {record}")
+
+
+def check_enough(data: str) -> None:
+    """Raise InputError where DATA has too few questions to fit on, before anything is written."""
+    seen = [q for q in corpus(data).queries if q.split != "test"]
+    answered = [q for q in seen if q.gold]
+    topics = {ranker.cluster(q) for q in answered}
+    if len(answered) < LEAST_QUESTIONS or len(topics) < LEAST_TOPICS:
+        raise InputError(
+            f"{data}: expected at least {LEAST_QUESTIONS} answerable questions over "
+            f"{LEAST_TOPICS} topics in the splits train and dev, found {len(answered)} over "
+            f"{len(topics)}; name a `split` for each question of queries.jsonl (without one it is "
+            "a test question, which nothing is fitted on), or write more"
+        )
 
 
 def _without_questions(doc: dict[str, Any]) -> dict[str, Any]:
@@ -193,8 +211,12 @@ def reciprocal_ranks(knowledge: Knowledge, seen: Corpus, language: str) -> Any:
 
 
 if __name__ == "__main__":
-    import sys
+    import argparse
 
     from app.core.errors import guarded
 
-    guarded(lambda: main(*sys.argv[1:3]))
+    parser = argparse.ArgumentParser(prog="python -m app.knowledge.fit", description=__doc__)
+    parser.add_argument("data", nargs="?", default="demo:support", help="such as file:FOLDER")
+    parser.add_argument("encoder", nargs="?", help="reference of a sentence encoder")
+    told = parser.parse_args()
+    guarded(lambda: main(told.data, told.encoder))

@@ -30,6 +30,7 @@ from app.models.openai_chat import Remote
 from app.support import guard, modelled, phrases, reading
 from app.support.answer import UPSET, Answer, Citation, Ending, TurnPart, cite
 from app.support.finding import Found, find
+from app.support.flows.route import registry
 from app.support.quote import Quoted, quote, render
 from app.support.session import Session, converse
 from app.support.systems import System
@@ -67,6 +68,7 @@ class SupportChat:
             raise InputError("system `model` needs a chat model; expected model=..., found none")
         if system == "reader" and reader is None:
             raise InputError("system `reader` needs a reader; expected reader=..., found none")
+        registry()  # a flow that cannot be read is found out now, not by a customer
         self.knowledge, self.system, self.model, self.reader = knowledge, system, model, reader
         self.prompt_version = prompt_version if system == "reader" else template(prompt_version).id
         self.threshold = threshold
@@ -254,7 +256,7 @@ class SupportChat:
     def _decline(self, asked: str, found: Found, upset: bool, *notes: str) -> _Way:
         """An honest no; near misses name the closest articles. Understanding, for the upset."""
         if upset:
-            yield phrases.UNDERSTAND[detect(asked)]
+            yield phrases.understand(detect(asked))
             return Ending("stop", [], [UPSET, *notes])
         near = found.near(self.threshold) if found.passages else []
         yield defuse(phrases.decline(detect(asked), [n.title for n in near]))

@@ -14,7 +14,7 @@ import structlog
 from app.core.desk import Desk, Packet, Reason, Said
 from app.core.memory import Memory
 from app.support import mood
-from app.support.phrases import CONTACT
+from app.support.phrases import with_contact
 
 log = structlog.get_logger(__name__)
 OFFER_AFTER = 2
@@ -117,12 +117,12 @@ def deliver(desk: Desk | None, owner: str, conversation_id: str, handed_over: Pa
 
 def handed(language: str) -> str:
     """What the customer is told after the ticket is committed, not before."""
-    return _HANDED["zh" if language == "zh" else "en"]
+    return with_contact(_HANDED["zh" if language == "zh" else "en"])
 
 
 def unreached(language: str) -> str:
     """What the customer is told where the ticket could not be delivered: nothing is promised."""
-    return _UNREACHED["zh" if language == "zh" else "en"]
+    return with_contact(_UNREACHED["zh" if language == "zh" else "en"])
 
 
 def wants(intent: str | None, language: str) -> str:
@@ -177,15 +177,15 @@ def _cut(text: str) -> str:
 _HANDED = {
     "en": "I have passed this on to a person at the shop, with all that was said here, so you need "
     "not repeat anything. They answer right here; you may close the page and come back, or write "
-    f"to {CONTACT}.",
+    "to {contact}.",
     "zh": "我已经把您的对话转给店里的人工同事，前面说过的都带上了，您不用再重复。"
-    f"同事会直接在这里回复您；您可以先离开再回来，也可以写信到 {CONTACT}。",
+    "同事会直接在这里回复您；您可以先离开再回来，也可以写信到 {contact}。",
 }
 _UNREACHED = {
     "en": "I tried to pass this on to a person, but could not reach our team just now. Please "
-    f"write to {CONTACT}: a person reads it. You can also ask me again in a few minutes.",
+    "write to {contact}: a person reads it. You can also ask me again in a few minutes.",
     "zh": "我想把对话转给人工同事，但现在没能联系上。请写信到 "
-    f"{CONTACT}，会有人回复您；也可以过几分钟再让我转人工。",
+    "{contact}，会有人回复您；也可以过几分钟再让我转人工。",
 }
 _WHY: Mapping[Reason, tuple[str, str]] = {
     "asked": ("they asked for a person", "顾客要求人工服务"),

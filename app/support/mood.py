@@ -54,7 +54,8 @@ def reader(predict: Predict | None = None) -> Mood:
         except Exception:
             log.warning("mood_unread", exc_info=True)
             return by_list
-        return (_signed(read) + by_list) / 2
+        # A classifier of other labels than positive and negative tells no mood.
+        return by_list if read.intensity is None else (_signed(read) + by_list) / 2
 
     return mood
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from app.core import brief
 from app.core.prompt import DECLINE
 from app.knowledge.split import sentences
 
-CONTACT = "hello@fernandkettle.example"
-"""Where a person reads; of the demo shop."""
-
 _WHAT_NOW = {
-    "en": f"You could put it in other words, or write to {CONTACT}, where a person will read it.",
-    "zh": f"您可以换个说法再问一次，或者写信到 {CONTACT}，我们会有人回复您。",
+    "en": "You could put it in other words, or write to {contact}, where a person will read it.",
+    "zh": "您可以换个说法再问一次，或者写信到 {contact}，我们会有人回复您。",
 }
 _NEAREST = {
     "en": ("The nearest I have is {}.", " and ", "“{}”"),
@@ -24,21 +22,20 @@ HEDGE = {
     "zh": "不确定这是不是您要问的，帮助文章里最接近的是：",
 }
 """Before an answer that may be to another question."""
-UNDERSTAND = {
+_UNDERSTAND = {
     "en": "I am sorry about that. Tell me in a sentence what went wrong, or ask for a "
-    f"person: here, or at {CONTACT}.",
+    "person: here, or at {contact}.",
     "zh": "很抱歉让您有这样的体验。请用一句话告诉我哪里出了问题；"
-    f"也可以在这里转人工，或者写信到 {CONTACT}。",
+    "也可以在这里转人工，或者写信到 {contact}。",
 }
-"""To who is upset and asks nothing that an article answers: to have found nothing would be no
-answer."""
+"""To have found nothing would be no answer to who is upset."""
 _SMALL_TALK: tuple[tuple[str, str, tuple[str, str]], ...] = (
     (
         r"(?:hi|hello|hey|hiya|good (?:morning|afternoon|evening|day))(?: there| everyone)?",
         r"(?:您好|你好|嗨|哈喽|哈啰|早上好|上午好|下午好|晚上好|在吗|有人吗)(?:呀|啊|哦)?",
         (
-            "Hello! Ask me about orders, delivery, returns, or how to brew what you bought.",
-            "您好！订单、配送、退换货、冲泡方法，都可以问我。",
+            "Hello! Ask me about orders, delivery, returns, or anything in our help articles.",
+            "您好！订单、配送、退换货，还有帮助文章里的内容，都可以问我。",
         ),
     ),
     (
@@ -46,8 +43,8 @@ _SMALL_TALK: tuple[tuple[str, str, tuple[str, str]], ...] = (
         r"doing))?",
         r"最近怎么样|你好吗",
         (
-            "Very well, thank you: the kettle is on. What can I do for you?",
-            "多谢关心，水已经烧上了！有什么可以帮您？",
+            "Very well, thank you. What can I do for you?",
+            "多谢关心！有什么可以帮您？",
         ),
     ),
     (
@@ -55,8 +52,8 @@ _SMALL_TALK: tuple[tuple[str, str, tuple[str, str]], ...] = (
         r"(?: (?:today|we are having))?(?: isn t it)?",
         r"(?:今天)?天气(?:真|很)?(?:好|不错|差)(?:啊|呀)?",
         (
-            "Any weather is right for a cup of something warm. What can I do for you?",
-            "今天适合来一杯热的。有什么可以帮您？",
+            "I hope you make the best of it. What can I do for you?",
+            "祝您有好心情。有什么可以帮您？",
         ),
     ),
     (
@@ -84,20 +81,30 @@ _SMALL_TALK: tuple[tuple[str, str, tuple[str, str]], ...] = (
     (
         r"(?:good)?bye(?: bye)?|see you|good night",
         r"再见|拜拜|晚安|回头见",
-        ("Goodbye, and enjoy your cup.", "再见，祝您喝得开心！"),
+        ("Goodbye, and come back any time.", "再见，欢迎随时再来！"),
     ),
     (
         r"who are you|are you (?:a )?(?:robot|bot|human|person|real)|what can you do",
         r"(?:你|您)是(?:谁|机器人|人工|真人)(?:吗|呀|啊)?|(?:你|您)(?:会|能)(?:做|干)什么",
         (
             "I am the shop's help desk, a program: I answer from our help articles and show you "
-            f"which. For a person, write to {CONTACT}.",
-            f"我是小店的帮助程序，按帮助文章回答，并注明出处。想找人工，请写信到 {CONTACT}。",
+            "which. For a person, write to {contact}.",
+            "我是小店的帮助程序，按帮助文章回答，并注明出处。想找人工，请写信到 {contact}。",
         ),
     ),
 )
 """What is said in English, in Chinese, and what is answered in either."""
 _NOISE = re.compile(r"[\W_]+")
+
+
+def with_contact(text: str) -> str:
+    """`text` with the shop's address in the place for it."""
+    return text.replace("{contact}", brief.current().contact)
+
+
+def understand(language: str) -> str:
+    """To who is upset and asks nothing that an article answers."""
+    return with_contact(_UNDERSTAND[language])
 
 
 def decline(language: str, nearest: Sequence[str] = ()) -> str:
@@ -106,7 +113,7 @@ def decline(language: str, nearest: Sequence[str] = ()) -> str:
     if nearest:
         sentence, between, quoted = _NEAREST[language]
         said.append(sentence.format(between.join(quoted.format(title) for title in nearest)))
-    said.append(_WHAT_NOW[language])
+    said.append(with_contact(_WHAT_NOW[language]))
     return ("" if language == "zh" else " ").join(said)
 
 
@@ -126,5 +133,5 @@ def small_talk(text: str, language: str | None = None) -> str | None:
         chinese = re.fullmatch(zh, plain) is not None
         if chinese or re.fullmatch(en, plain):
             told = language or ("zh" if chinese else "en")
-            return in_chinese if told == "zh" else in_english
+            return with_contact(in_chinese if told == "zh" else in_english)
     return None

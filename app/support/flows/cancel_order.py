@@ -28,13 +28,13 @@ class CancelOrder(Flow):
     starts = (
         rf"(?:{_WANT}.{{0,30}}|^\W*)\bcancel\b"
         r"(?!.{0,30}(?:subscription|membership|newsletter|account))"
-        r".{0,20}(?:\border|\bFK\b|\bFK-|\bit\b|\bpurchase)",
+        r".{0,20}(?:\border|\b[A-Z]{1,6}[ -]?\d{3,}|\bit\b|\bpurchase)",
         r"\bcan i (?:still )?cancel (?:my|this) order\W*$",
         r"\bcall (?:my|the|this|an) order off\b|\bcall off (?:my|the|this) order\b",
         r"\bdon'?t want (?:my|the|this) order any ?more\b",
         r"(?:(?:想|要|请|帮我|麻烦)(?:你们|您)?.{0,4}|^\W*)取消(?!.{0,4}(?:订阅|会员))"
-        r".{0,8}(?:订单|单|FK)",
-        r"(?:把|将).{0,14}(?:订单|单|FK-?\d+).{0,3}取消",
+        r".{0,8}(?:订单|单|[A-Z]{1,6}[ -]?\d{3,})",
+        r"(?:把|将).{0,14}(?:订单|单|[A-Z]{1,6}-?\d{3,}).{0,3}取消",
     )
     refusals: ClassVar = {
         "too_late": (

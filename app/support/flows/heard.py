@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
+from typing import NamedTuple
 
+from app.core import brief
+from app.core.brief import OrderNumbers
 from app.core.language import detect
 
-PREFIX, DIGITS = "FK", 5
-"""An order number of the demo shop: FK-10924. Put your own form here."""
-_ORDER = re.compile(
-    rf"(?<![A-Za-z0-9]){PREFIX}[\s\-_#.:]*([0-9]{{{DIGITS}}})(?![A-Za-z0-9])(?!\s*[0-9])",
-    re.IGNORECASE,
-)
-_NEARLY = re.compile(rf"(?<![A-Za-z]){PREFIX}[\s\-_#.:]*([0-9OoIlSsBb][0-9OoIlSsBb\s\-]*)", re.I)
-_BARE = re.compile(rf"(?<![A-Za-z0-9\-.,])#?([0-9]{{{DIGITS}}})(?![A-Za-z0-9\-])(?!\s*[0-9])")
 _SLIPS = str.maketrans("OoIlSsBb", "00115588")
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _EMAIL = re.compile(r"[A-Za-z0-9_.+'\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+")
@@ -29,9 +25,6 @@ _EMAIL_IS = re.compile(
     re.IGNORECASE,
 )
 
-_NOT = re.compile(
-    rf"(?:\bnot|\binstead of|不是)\s*(?:order|订单)?\s*{PREFIX}[\s\-_#.:]*[0-9]+", re.I
-)
 _AGAIN = re.compile(
     r"^\W*(?:sorry\W+|what\W+)?(?:(?:can|could|would) you (?:please )?)?(?:please )?"
     r"(?:repeat(?: that| it)?|say (?:that|it) again|(?:once more|pardon|"
@@ -63,6 +56,38 @@ _ENGLISH = re.compile(
 )
 
 
+class _Forms(NamedTuple):
+    """Order numbers as brief.yaml has them, such as FK-10924."""
+
+    numbers: OrderNumbers
+    whole: re.Pattern[str]
+    nearly: re.Pattern[str]
+    bare: re.Pattern[str]
+    negated: re.Pattern[str]
+
+
+def _forms() -> _Forms:
+    return _made(brief.current().order_numbers)
+
+
+@cache
+def _made(numbers: OrderNumbers) -> _Forms:
+    prefix, digits = numbers.prefix, numbers.digits
+    between = r"[\s\-_#.:]*"
+    return _Forms(
+        numbers,
+        re.compile(
+            rf"(?<![A-Za-z0-9]){prefix}{between}([0-9]{{{digits}}})(?![A-Za-z0-9])(?!\s*[0-9])",
+            re.I,
+        ),
+        re.compile(rf"(?<![A-Za-z]){prefix}{between}([0-9OoIlSsBb][0-9OoIlSsBb\s\-]*)", re.I),
+        re.compile(rf"(?<![A-Za-z0-9\-.,])#?([0-9]{{{digits}}})(?![A-Za-z0-9\-])(?!\s*[0-9])"),
+        re.compile(
+            rf"(?:\bnot|\binstead of|不是)\s*(?:order|订单)?\s*{prefix}{between}[0-9]+", re.I
+        ),
+    )
+
+
 def plain(text: str) -> str:
     """`text` with full-width letters and digits as plain ones, and dashes as hyphens."""
     return _DASHES.sub("-", unicodedata.normalize("NFKC", text)).replace("’", "'")
@@ -74,9 +99,11 @@ def orders(text: str, *, bare: bool = False) -> list[str]:
     Taken as they are: FK-10924, fk10924, "FK 10924", full-width letters. bare: the digits alone
     too, where the customer was just asked for the number. Those behind "not" do not count.
     """
-    clean = _NOT.sub(" ", plain(text))
-    found = _ORDER.findall(clean) or (_BARE.findall(_EMAIL.sub(" ", clean)) if bare else [])
-    return list(dict.fromkeys(f"{PREFIX}-{digits}" for digits in found))
+    forms = _forms()
+    clean = forms.negated.sub(" ", plain(text))
+    found = forms.whole.findall(clean)
+    found = found or (forms.bare.findall(_EMAIL.sub(" ", clean)) if bare else [])
+    return list(dict.fromkeys(f"{forms.numbers.prefix}-{digits}" for digits in found))
 
 
 def several(text: str) -> list[str]:
@@ -96,12 +123,13 @@ def nearly(text: str) -> str | None:
     "fk-1o924" gives FK-10924; a number with digits too many or too few gives the empty text; None
     where `text` holds nothing like an order number.
     """
-    clean = plain(text)
-    found = None if _ORDER.search(clean) else _NEARLY.search(clean)
+    clean, forms = plain(text), _forms()
+    found = None if forms.whole.search(clean) else forms.nearly.search(clean)
     if found is None:
         return None
     digits = re.sub(r"[\s\-]", "", found.group(1)).translate(_SLIPS)
-    return f"{PREFIX}-{digits}" if re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits) else ""
+    right = len(digits) == forms.numbers.digits and digits.isdecimal()
+    return f"{forms.numbers.prefix}-{digits}" if right else ""
 
 
 def email(text: str) -> str | None:
@@ -117,8 +145,8 @@ def without_email(text: str) -> str:
 
 def words(text: str) -> str:
     """`text` without order numbers and addresses: what it says besides."""
-    clean = _EMAIL.sub(" ", plain(text))
-    return _NEARLY.sub(" ", _ORDER.sub(" ", clean)).strip()
+    clean, forms = _EMAIL.sub(" ", plain(text)), _forms()
+    return forms.nearly.sub(" ", forms.whole.sub(" ", clean)).strip()
 
 
 def again(text: str) -> bool:

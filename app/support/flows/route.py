@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
+from app.core.errors import InputError
 from app.support import flows
 from app.support.flows import heard
 from app.support.flows.base import Flow, Tools
@@ -20,14 +21,32 @@ _ORDER = ("human", "complaint", "cancel", "change_address", "return", "order_sta
 
 @cache
 def registry() -> Mapping[str, Flow]:
-    """All flows by name: every module of this package that has a FLOW, ours first."""
+    """All flows by name: every module of this package that has a FLOW, ours first.
+
+    Raises InputError, naming the file, for one that cannot be read or whose FLOW is no flow.
+    """
     found: dict[str, Flow] = {}
     for module in iter_modules(flows.__path__):
-        flow = getattr(import_module(f"{flows.__name__}.{module.name}"), "FLOW", None)
-        if isinstance(flow, Flow):
+        flow = _flow_of(module.name)
+        if flow is not None and flow.name in found:
+            raise InputError(f"flows/{module.name}.py: there is a flow {flow.name!r} already")
+        if flow is not None:
             found[flow.name] = flow
     order = {name: place for place, name in enumerate(_ORDER)}
     return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], len(order))))
+
+
+def _flow_of(module: str) -> Flow | None:
+    try:
+        flow = getattr(import_module(f"{flows.__name__}.{module}"), "FLOW", None)
+    except Exception as error:
+        raise InputError(f"flows/{module}.py cannot be read: {error!r}") from error
+    if flow is not None and not (isinstance(flow, Flow) and getattr(flow, "name", "")):
+        raise InputError(
+            f"flows/{module}.py: expected FLOW to be an instance of Flow with a name, such as "
+            f"FLOW = MyFlow(), found {flow!r}"
+        )
+    return flow
 
 
 def route(text: str, tools: Tools) -> Flow | None:

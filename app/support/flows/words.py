@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from app.core import brief
 from app.support.flows.base import Pair, Said
 
 BOTH = (
-    "Please tell me the order number (it begins with FK) and the e-mail address that you ordered "
-    "with.",
-    "请告诉我订单号（以 FK 开头）和下单时用的邮箱。",
+    "Please tell me the order number (it begins with {prefix}) and the e-mail address that you "
+    "ordered with.",
+    "请告诉我订单号（以 {prefix} 开头）和下单时用的邮箱。",
 )
 EMAIL = (
     "Please tell me the e-mail address that you ordered with.",
     "请告诉我下单时用的邮箱。",
 )
-NUMBER = ("Please tell me the order number (it begins with FK).", "请告诉我订单号（以 FK 开头）。")
+NUMBER = (
+    "Please tell me the order number (it begins with {prefix}).",
+    "请告诉我订单号（以 {prefix} 开头）。",
+)
 GLADLY = ("Gladly.", "好的。")
 OTHERWISE = (
     "Without both I can do nothing about an order, for the safety of the person who placed it. If "
@@ -29,10 +33,9 @@ NOT_FOUND = (
     "由同事来查。",
 )
 MISTYPED = (
-    "That is not quite an order number: it is FK and then five digits. Please type the order "
-    "number "
-    "again.",
-    "这个订单号好像不太对：应该是 FK 加五位数字。请再输入一次订单号。",
+    "That is not quite an order number: it is {prefix} and then {digits} digits. Please type the "
+    "order number again.",
+    "这个订单号好像不太对：应该是 {prefix} 加 {digits} 位数字。请再输入一次订单号。",
 )
 WHICH = (
     "You name more than one order, and I take up one at a time. Which one is it?",
@@ -78,5 +81,7 @@ def said(pair: Pair, language: str, *quick: Pair) -> Said:
 
 
 def of(pair: Pair, language: str) -> str:
-    """The one in `language`."""
-    return pair[language == "zh"]
+    """The one in `language`, with the form of the shop's order numbers where it is told."""
+    numbers = brief.current().order_numbers
+    text = pair[language == "zh"].replace("{prefix}", numbers.prefix)
+    return text.replace("{digits}", str(numbers.digits))
