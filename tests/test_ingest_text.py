@@ -56,6 +56,74 @@ def test_an_unknown_visibility_is_for_agents_and_said() -> None:
 
 
 @pytest.mark.parametrize(
+    "front",
+    [
+        "visibility: [agents]", "visibility:\n  - agents", "visibility: {for: agents}",
+        "title: T\nvisibility:", "title: T\n  visibility：agents", "meta:\n  visibility: agents",
+        "{title: T, visibility: [agents]}", '"visibility ": agents',
+        "visibility: agents\nvisibility: public", "Visibility: agents\nvisibility: public",
+    ],
+)  # fmt: skip
+def test_a_visibility_that_is_not_surely_public_is_for_agents_and_said(front: str) -> None:
+    read = markdown.read(f"---\n{front}\n---\nSecret.".encode(), "name")
+    assert (read.documents[0].visibility, read.documents[0].text) == ("agents", "Secret.")
+    assert "kept for agents alone" in reasons(read)
+
+
+@pytest.mark.parametrize(
+    "above", ["\n", " \n\t\n", "\ufeff\ufeff", "\n\ufeff", "<!-- a\n\nb -->\n", "\u200b", "  "]
+)
+def test_front_matter_may_stand_below_blank_lines_and_comments(above: str) -> None:
+    found = md(f"{above}---\ntitle: Codes\nvisibility: agents\n---\nSecret.")
+    assert found == Document("Secret.", "Codes", visibility="agents")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nvisibility：agents\n---\nSecret.", "---\nvisibility agents\n---\nSecret.",
+        "---\n- visibility: agents\n---\nSecret.", "\n---\nvisibility：agents\n---\nSecret.",
+        "---\ntitle: T\nvisibility：agents\n---\nSecret.",
+        "\n---\ntitle: Codes: internal\nvisibility: agents\n---\nSecret.",
+        "---\nvisibility: agents\n\nSecret.", "----\nvisibility: agents\n----\nSecret.",
+        '+++\nvisibility = "agents"\n+++\nSecret.',
+    ],
+)  # fmt: skip
+def test_front_matter_that_mentions_visibility_and_is_no_map_is_refused(text: str) -> None:
+    with pytest.raises(Unreadable, match="front matter"):
+        markdown.read(text.encode(), "name")
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "visibility: public", "Visibility : ' Public '", "title: Visibility of an order",
+        "title: T\n# visibility: agents", "questions:\n  - visibility of my order",
+        "title: who sees what,\n  visibility in short",
+    ],
+)  # fmt: skip
+def test_front_matter_that_is_surely_public_is_public(front: str) -> None:
+    read = markdown.read(f"---\n{front}\n---\nText.".encode(), "name")
+    assert read.documents[0].visibility in ("", "public")
+    assert not read.notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n---\nNote: closed on Sunday.\n---\nText.", "<!-- x -->\n---\nNote: a: b\n---\nText.",
+        "\n---\nThe note on\nour visibility.\n---\nText.", "---\nVast visibility.\n\nText.",
+        "<!-- a -->" * 40 + "\nText.",
+    ],
+)  # fmt: skip
+def test_text_between_rules_or_below_comments_stays_text(text: str) -> None:
+    found = md(text)
+    assert found.visibility == ""
+    assert "Text." in found.text
+    assert ("Note" in text) == ("Note" in found.text + found.title)
+
+
+@pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "//evil.example", "data:text/html,x", "https://a b", "ftp://x"]
 )
 def test_an_address_that_is_none_of_a_page_is_left_out(url: str) -> None:
