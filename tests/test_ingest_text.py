@@ -181,6 +181,13 @@ def test_a_table_is_read_row_by_row_with_its_header() -> None:
     )
 
 
+def test_a_table_without_names_loses_no_row_and_names_nothing() -> None:
+    assert [text for _, text in passages(md("| | |\n|-|-|\n|Monday|9-17|\n|Sunday|closed|"))] == [
+        "- Monday; 9-17", "- Sunday; closed",
+    ]  # fmt: skip
+    assert md("| | |\n|-|-|\n|Monday|9-17|").text == "Monday 9-17"
+
+
 def test_questions_as_headings_lead_their_answers() -> None:
     assert passages(md("# FAQ\n\n## How long?\n\nTwo days.\n\n## How much?\n\nFree.")) == [
         ("How long?", "Two days."),
@@ -223,6 +230,62 @@ def test_a_page_is_read_as_a_visitor_reads_it() -> None:
         "| Country | Price |\n| --- | --- |\n| Norway | 9 |\n\n"
         "## How?\n\nSo.\n\n## Why?\n\nBecause."
     )
+
+
+def rows(table: str) -> list[str]:
+    return [text for _, text in passages(page(f"<table>{table}</table>"))]
+
+
+@pytest.mark.parametrize("cell", ["td", "th"])
+def test_a_first_row_of_data_names_nothing(cell: str) -> None:
+    hours = f"<tr><{cell}>Monday<td>9-17<tr><{cell}>Sunday<td>closed"
+    assert rows(hours) == ["- Monday; 9-17", "- Sunday; closed"]
+    assert rows(f"<thead><tr><{cell}>Day<td>Hours</thead>{hours}") == [
+        "- Day: Monday; Hours: 9-17", "- Day: Sunday; Hours: closed",
+    ]  # fmt: skip
+
+
+def test_a_cell_stands_in_all_rows_and_columns_that_it_spans() -> None:
+    named = "<tr><th>Country<th>Parcel<th>Price"
+    spans = "<tr><td rowspan=2>Norway<td>small<td>9<tr><td>large<td>19<tr><td>UK<td colspan=2>no"
+    assert rows(named + spans) == [
+        "- Country: Norway; Parcel: small; Price: 9", "- Country: Norway; Parcel: large; Price: 19",
+        "- Country: UK; Parcel: no; Price: no",
+    ]  # fmt: skip
+    hidden = "<tr><td rowspan=2>UK<td>a<td>1<tr hidden><td>b<td>2<tr><td>Peru<td>c<td>3"
+    assert rows(named + hidden)[1] == "- Country: Peru; Parcel: c; Price: 3"
+    assert rows(named + "<tr><td rowspan=0>UK<td>a<td>1<tr><td>b<td>2")[1] == (
+        "- Country: UK; Parcel: b; Price: 2"
+    )
+
+
+def test_names_in_two_rows_are_joined_and_new_names_begin_anew() -> None:
+    two = "<tr><th rowspan=2>To<th colspan=2>Price<tr><th>slow<th>fast<tr><td>UK<td>1<td>2"
+    assert rows(two) == ["- To: UK; Price slow: 1; Price fast: 2"]
+    anew = "<tr><th>To<th>Price<tr><td>UK<td>1<tr><th>Item<th>Count<tr><td>Tea<td>3"
+    assert rows(anew) == ["- To: UK; Price: 1", "- Item: Tea; Count: 3"]
+    assert rows("<tr><th>Monday<th>9-17<tr><th>Sunday<th>closed")[0] == "- Monday; 9-17"
+
+
+def test_a_cell_over_all_columns_stands_under_no_name() -> None:
+    europe = "<tr><th colspan=2>Prices<tr><th>To<th>Price<tr><td colspan=2>Europe<tr><td>UK<td>1"
+    assert page(f"<table>{europe}</table>").text == (
+        "Prices\n\n| To | Price |  |\n| --- | --- | --- |\n|  |  | Europe |\n| UK | 1 |"
+    )
+
+
+def test_a_table_in_a_table_is_a_table_of_its_own() -> None:
+    inner = "<table><tr><th>To<th>Price<tr><td>UK<td>1</table>"
+    assert page(f"<table><tr><td><p>All prices.</p>{inner}<td>Aside</table>").text == (
+        "All prices.\n\n| To | Price |\n| --- | --- |\n| UK | 1 |\n\nAside"
+    )
+
+
+@pytest.mark.parametrize("span", ["colspan=99999", "colspan=x", "colspan=-1", "rowspan=99999"])
+def test_a_span_beyond_all_bounds_is_a_cell(span: str) -> None:
+    assert rows(f"<tr><th>A<th>B<tr><td>1<td {span}>2<tr><td>3")[0].startswith("- A: 1; B: 2")
+    with pytest.raises(Unreadable, match="holds a table of more than"):
+        page("<table>" + f"<tr><td colspan=100 rowspan=99999>{'x' * 9000}" * 9)
 
 
 def test_a_page_may_be_for_agents() -> None:

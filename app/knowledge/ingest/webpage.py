@@ -15,12 +15,15 @@ from typing import Any
 from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, NavigableString, PageElement, Tag
 from bs4.element import CData, PreformattedString
 
+from app.knowledge.ingest import grid
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import Document, Read, Unreadable, line, named
 from app.knowledge.ingest.outline import Outline
 
 MAX_DEPTH = 200
 """Elements in elements; a page has a few dozen."""
+MAX_DOWN = 100_000
+"""Rows that rowspan=0 stands for: all that there are."""
 _UNREAD = frozenset(
     """audio button canvas dialog embed form head iframe nav noscript object script select style svg
     template textarea title video""".split()  # noqa: SIM905 (a list a reader can scroll)
@@ -46,6 +49,7 @@ _HIDING = re.compile(
     r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|r?em|%)?\s*(?:;|$)",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,40})", re.IGNORECASE)
 
 
@@ -112,11 +116,26 @@ def _block(element: Tag, outline: Outline, depth: int) -> None:
     elif element.name in ("ul", "ol"):
         _list(element, outline, depth)
         outline.end_list()
-    elif element.name == "table":
-        rows = [row for row in element.find_all("tr") if not _hidden_within(row, element)]
-        outline.table([[_inline(cell) for cell in row.find_all(["th", "td"])] for row in rows])
+    elif element.name == "table" and element.find("table") is None:
+        grid.write([_row(row, element) for row in element.find_all("tr")], outline)
     else:
         walk(element, outline, depth)
+
+
+def _row(row: Tag, table: Tag) -> grid.Row:
+    """Names of columns stand in <th> alone, or in <thead>: a <th> before <td> names its row."""
+    cells = row.find_all(["th", "td"])
+    names = {cell.name for cell in cells} == {"th"} or row.find_parent("thead") is not None
+    spanning = [
+        grid.Cell(_inline(cell), _span(cell, "colspan"), _span(cell, "rowspan") or MAX_DOWN)
+        for cell in cells
+    ]
+    return grid.Row(spanning, names, not _hidden_within(row, table))
+
+
+def _span(cell: Tag, name: str) -> int:
+    given = str(cell.get(name, "")).strip()
+    return int(given) if _NUMBER.fullmatch(given) else 1
 
 
 def _list(element: Tag, outline: Outline, depth: int) -> None:
