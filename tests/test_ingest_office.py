@@ -127,6 +127,15 @@ def test_a_docx_is_read_with_its_changes_taken_and_without_what_is_hidden() -> N
     assert text(docx(body)) == "It costs 12 euros\n\nIn a control."
 
 
+@pytest.mark.parametrize("look", ["strike", "dstrike"])
+def test_what_is_struck_out_in_a_docx_is_not_read(look: str) -> None:
+    struck = f"<w:r><w:rPr><w:{look}/></w:rPr><w:t>10 </w:t></w:r>"
+    live = f'<w:r><w:rPr><w:{look} w:val="0"/></w:rPr><w:t>12 euros</w:t></w:r>'
+    assert text(docx(f"<w:p><w:r><w:t>It costs </w:t></w:r>{struck}{live}</w:p>")) == (
+        "It costs 12 euros"
+    )
+
+
 def cell(text: str, more: str = "", bold: bool = False) -> str:
     look = "<w:rPr><w:b/></w:rPr>" if bold else ""
     return f"<w:tc><w:tcPr>{more}</w:tcPr><w:p><w:r>{look}<w:t>{text}</w:t></w:r></w:p></w:tc>"

@@ -152,6 +152,25 @@ def test_markup_is_taken_away_and_words_stay() -> None:
     assert md(text).text == "You may return it label now & 1 < 2*."
 
 
+@pytest.mark.parametrize(
+    "figures",
+    [
+        "30*20*10 cm", "30cm*20cm*10cm", "1.5 m*2 m*3 m", "2**3**4", "1_000_000", "_1_0_0",
+        "3*4, 5*6", "2 * 3 * 4",
+    ],
+)  # fmt: skip
+def test_figures_are_multiplied_and_not_joined(figures: str) -> None:
+    assert md(f"It is {figures}.").text == f"It is {figures}."
+    cell = f"question,answer\nSize?,It is {figures.replace(',', ';')}.\n"
+    found = questions.read(cell.encode(), "faq").documents[0].text
+    assert found == f"It is {figures.replace(',', ';')}."
+
+
+def test_emphasis_around_figures_is_taken_away() -> None:
+    text = "**30** cm, *5* days, **运费**9.50 欧元, `2*3*4`, 满**100**减**20**, __7__."
+    assert md(text).text == "30 cm, 5 days, 运费9.50 欧元, 2*3*4, 满100减20, 7."
+
+
 def test_a_list_stays_with_the_sentence_that_leads_to_it() -> None:
     text = "We take back:\n\n- unopened food\n  in its bag\n  - tins\n- goods\n\n1. Print\n2. Pack"
     assert passages(md(text)) == [
@@ -286,6 +305,18 @@ def test_a_span_beyond_all_bounds_is_a_cell(span: str) -> None:
     assert rows(f"<tr><th>A<th>B<tr><td>1<td {span}>2<tr><td>3")[0].startswith("- A: 1; B: 2")
     with pytest.raises(Unreadable, match="holds a table of more than"):
         page("<table>" + f"<tr><td colspan=100 rowspan=99999>{'x' * 9000}" * 9)
+
+
+@pytest.mark.parametrize(
+    "old",
+    ["del", "s", "strike", "i style='text-decoration:line-through'"],
+)
+def test_what_is_struck_out_is_not_read(old: str) -> None:
+    told = f"It costs <{old}>10</{old.split()[0]}> 12 euros."
+    assert page(f"<p>{told}").text == md(told).text == "It costs 12 euros."
+    assert page("<p>It costs <ins style='text-decoration: underline'>12</ins>.").text == (
+        "It costs 12."
+    )
 
 
 def test_a_page_may_be_for_agents() -> None:

@@ -1,8 +1,8 @@
 """DOCX: paragraphs, headings by style, lists, tables; as the document reads with all changes taken.
 
 The standard library unzips and defusedxml parses: three parts of known size are read of a zip
-whose pictures and nested archives nobody unpacks (python-docx would load every part). Deleted and
-hidden text, comments, notes, text boxes, headers and footers are not read.
+whose pictures and nested archives nobody unpacks (python-docx would load every part). Deleted,
+struck and hidden text, comments, notes, text boxes, headers and footers are not read.
 """
 
 from __future__ import annotations

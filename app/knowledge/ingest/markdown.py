@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from app.knowledge.ingest import webpage
@@ -20,6 +21,8 @@ from app.knowledge.ingest.front import front_matter
 from app.knowledge.ingest.outline import Outline
 from app.knowledge.ingest.ways import questions_of
 
+_TIMES = re.compile(r"(?:(?<=\d)|(?<=\dm)|(?<=\d[cm]m)|(?<=\d m)|(?<=\d [cm]m))[*_]+(?=\d)")
+"""Between figures, maybe with a unit of length: `30*20*10 cm` is no emphasis."""
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table")
 _INLINE_HTML = re.compile(r"[&<>]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -39,6 +42,18 @@ def read(data: bytes, name: str) -> Read:
     if document.title != outline.first_heading and outline.first_heading:
         document = document._replace(text=f"## {outline.first_heading}\n\n{document.text}")
     return Read([document], [*notes, *more, *faults])
+
+
+def _times(state: StateInline, silent: bool) -> bool:
+    """The rule of markdown-it-py that takes _TIMES as it stands."""
+    found = _TIMES.match(state.src, state.pos, state.posMax)
+    if found and not silent:
+        state.pending += found.group()
+    state.pos = found.end() if found else state.pos
+    return found is not None
+
+
+_PARSER.inline.ruler.before("emphasis", "times", _times)
 
 
 def write(body: str, outline: Outline) -> None:

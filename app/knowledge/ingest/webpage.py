@@ -1,8 +1,8 @@
 """HTML: what a visitor of the page would read, by its structure.
 
 beautifulsoup4 (pure Python, kept since 2004) over the standard library's parser: it takes any tag
-soup, runs nothing and fetches nothing. Scripts, styles, comments, forms, navigation and hidden
-elements are not read.
+soup, runs nothing and fetches nothing. Scripts, styles, comments, forms, navigation and what is
+hidden or struck out are not read.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MAX_DEPTH = 200
 MAX_DOWN = 100_000
 """Rows that rowspan=0 stands for: all that there are."""
 _UNREAD = frozenset(
-    """audio button canvas dialog embed form head iframe nav noscript object script select style svg
-    template textarea title video""".split()  # noqa: SIM905 (a list a reader can scroll)
+    """audio button canvas del dialog embed form head iframe nav noscript object s script select
+    strike style svg template textarea title video""".split()  # noqa: SIM905 (a list a reader can scroll)
 )
 _BLOCKS = frozenset(
     """address article aside blockquote body center dd details div dl dt fieldset figcaption figure
@@ -46,7 +46,8 @@ _ENDS = {
 """What a start tag ends, HTML's optional end tags, and what it does not reach beyond."""
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$)"
-    r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|r?em|%)?\s*(?:;|$)",
+    r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|r?em|%)?\s*(?:;|$)"
+    r"|text-decoration(?:-line)?\s*:[^;]*line-through",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[0-9]{1,6}")

@@ -12,12 +12,12 @@ W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 AROUND = frozenset(f"{W}{name}" for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml",
                                              "smartTag", "hyperlink", "fldSimple"))  # fmt: skip
 """What stands around paragraphs, rows or runs and adds nothing."""
-_UNSAID = ("vanish",)
+_UNSAID = ("vanish", "strike", "dstrike")
 _APART = frozenset(f"{W}{name}" for name in ("p", "tbl", "tr", "tc"))
 
 
 def text(element: Element) -> str:
-    """The words of a paragraph or cell; what was deleted or is hidden is not said."""
+    """The words of a paragraph or cell; what was deleted, struck out or is hidden is not said."""
     return "".join(_runs(element))
 
 
