@@ -399,6 +399,22 @@ def test_western_text_is_not_taken_for_chinese() -> None:
     assert decode(text.encode("cp1252"))[0] == text
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("question,answer\nHow to pay?,支付宝 or 微信", "gb18030"),
+        ("# FAQ\n\nHow long? 两天。", "gb18030"), ("How long? 5 天。", "gb18030"),
+        ("It’s free in the UK.", "cp1252"), ("It’s “free”, not £5.", "cp1252"),
+        ("À la carte: café crème", "cp1252"), ("Öffnungszeiten: täglich", "cp1252"),
+        ("退貨 in 30 days", "big5"), ("免費", "big5"), ("支付寶 or LINE Pay", "big5"),
+        ("朱镕基 said 你好", "gb18030"), ("满 99 元包邮", "gb18030"),
+    ],
+)  # fmt: skip
+def test_a_few_foreign_letters_tell_their_encoding(text: str, encoding: str) -> None:
+    read, notes = decode(text.encode(encoding))
+    assert (read, [note.reason for note in notes]) == (text, [f"read as {encoding}"])
+
+
 @pytest.mark.parametrize("data", [b"\0", b"\x80\x81\xff\xfe\x00", b"\xff\xfeabc", b"\x81" * 9])
 def test_bytes_that_are_no_text_are_refused(data: bytes) -> None:
     with pytest.raises(Unreadable):
