@@ -319,6 +319,26 @@ def test_what_is_struck_out_is_not_read(old: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "<h2><button>How long?</button></h2>", "<h2><span><button>How long?</button></span></h2>",
+        "<button><h3>How long?</h3></button>", "<dl><dt><button>How long?</button></dt></dl>",
+        "<details><summary><button>How long?</button></summary></details>",
+    ],
+)  # fmt: skip
+def test_a_button_that_opens_an_answer_is_its_heading(question: str) -> None:
+    assert page(f"<p>Hello.{question}<p>Two days.<button>Send</button>").text == (
+        "Hello.\n\n## How long?\n\nTwo days."
+    )
+
+
+def test_a_form_around_a_page_is_read_and_one_of_fields_is_not() -> None:
+    fields = "<form><label>Name</label><input><select><option>a</select><button>Go</button></form>"
+    around = "<form action=/default.aspx><h1>Returns</h1><p>Thirty days.<input><button>Go</button>"
+    assert page(f"<div>{around}</form></div>{fields}").text == "Thirty days."
+
+
 def test_a_page_may_be_for_agents() -> None:
     assert page("<meta name=visibility content=agents><p>Secret.").visibility == "agents"
 

@@ -1,7 +1,7 @@
 """HTML: what a visitor of the page would read, by its structure.
 
 beautifulsoup4 (pure Python, kept since 2004) over the standard library's parser: it takes any tag
-soup, runs nothing and fetches nothing. Scripts, styles, comments, forms, navigation and what is
+soup, runs nothing and fetches nothing. Scripts, styles, comments, fields, navigation and what is
 hidden or struck out are not read.
 """
 
@@ -19,21 +19,17 @@ from app.knowledge.ingest import grid
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import Document, Read, Unreadable, line, named
 from app.knowledge.ingest.outline import Outline
+from app.knowledge.ingest.visible import HEADINGS, hidden_within, unread
 
 MAX_DEPTH = 200
 """Elements in elements; a page has a few dozen."""
 MAX_DOWN = 100_000
 """Rows that rowspan=0 stands for: all that there are."""
-_UNREAD = frozenset(
-    """audio button canvas del dialog embed form head iframe nav noscript object s script select
-    strike style svg template textarea title video""".split()  # noqa: SIM905 (a list a reader can scroll)
-)
 _BLOCKS = frozenset(
     """address article aside blockquote body center dd details div dl dt fieldset figcaption figure
     footer h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section summary table tbody td tfoot th
     thead tr ul""".split()  # noqa: SIM905
 )
-_HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"])
 _ENDS = {
     "li": ({"li"}, {"ul", "ol"}),
     "dt": ({"dt", "dd"}, {"dl"}),
@@ -44,12 +40,6 @@ _ENDS = {
     **dict.fromkeys(_BLOCKS - {"li", "dt", "dd", "tr", "td", "th"}, ({"p"}, {"td", "th", "li"})),
 }
 """What a start tag ends, HTML's optional end tags, and what it does not reach beyond."""
-_HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$)"
-    r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|r?em|%)?\s*(?:;|$)"
-    r"|text-decoration(?:-line)?\s*:[^;]*line-through",
-    re.IGNORECASE,
-)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,40})", re.IGNORECASE)
 
@@ -100,7 +90,7 @@ def walk(element: Tag, outline: Outline, depth: int = 0) -> None:
         raise Unreadable(f"has elements nested deeper than {MAX_DEPTH}", "flatten the page")
     run = list[PageElement]()
     for child in element.children:
-        if isinstance(child, Tag) and _unread(child):
+        if isinstance(child, Tag) and unread(child):
             continue
         if isinstance(child, Tag) and (child.name in _BLOCKS or child.find(_BLOCKS) is not None):
             outline.paragraph("".join(map(_inline, run)))
@@ -112,7 +102,7 @@ def walk(element: Tag, outline: Outline, depth: int = 0) -> None:
 
 
 def _block(element: Tag, outline: Outline, depth: int) -> None:
-    if element.name in _HEADINGS:
+    if element.name in HEADINGS:
         outline.heading(_inline(element))
     elif element.name in ("ul", "ol"):
         _list(element, outline, depth)
@@ -131,7 +121,7 @@ def _row(row: Tag, table: Tag) -> grid.Row:
         grid.Cell(_inline(cell), _span(cell, "colspan"), _span(cell, "rowspan") or MAX_DOWN)
         for cell in cells
     ]
-    return grid.Row(spanning, names, not _hidden_within(row, table))
+    return grid.Row(spanning, names, not hidden_within(row, table))
 
 
 def _span(cell: Tag, name: str) -> int:
@@ -145,13 +135,13 @@ def _list(element: Tag, outline: Outline, depth: int) -> None:
         raise Unreadable(f"has lists nested deeper than {MAX_DEPTH}", "flatten the page")
     number = 0
     for item in element.find_all("li", recursive=False):
-        if _unread(item):
+        if unread(item):
             continue
         number += 1
         inner = [c for c in item.find_all(["ul", "ol"]) if c.find_parent("li") is item]
         outline.item(_inline(item, but=inner), number if element.name == "ol" else None)
         for nested in inner:
-            if not _hidden_within(nested, item):
+            if not hidden_within(nested, item):
                 _list(nested, outline, depth + 1)
 
 
@@ -169,30 +159,11 @@ def _pieces(element: PageElement, but: list[Tag]) -> Iterator[str]:
         elif isinstance(at, NavigableString):
             if not isinstance(at, PreformattedString) or isinstance(at, CData):
                 yield str(at)
-        elif isinstance(at, Tag) and not _unread(at) and not any(at is tag for tag in but):
+        elif isinstance(at, Tag) and not unread(at) and not any(at is tag for tag in but):
             apart = at.name in _BLOCKS or at.name == "br"
             alt = [str(at.get("alt") or "")] if at.name == "img" else []
             inside = [*([" "] if apart else []), *alt, *at.children, *([" "] if apart else [])]
             stack.extend(reversed(inside))
-
-
-def _unread(tag: Tag) -> bool:
-    return (
-        tag.name in _UNREAD
-        or tag.has_attr("hidden")
-        or str(tag.get("aria-hidden", "")).lower() == "true"
-        or bool(_HIDING.search(str(tag.get("style", ""))))
-    )
-
-
-def _hidden_within(tag: Tag, outer: Tag) -> bool:
-    """Whether `tag`, or what it lies in below `outer`, is not read."""
-    at: Tag | None = tag
-    while at is not None and at is not outer:
-        if _unread(at):
-            return True
-        at = at.parent
-    return False
 
 
 def _fields(soup: BeautifulSoup) -> dict[str, str]:
