@@ -167,21 +167,59 @@ def test_another_default_visibility_is_a_change(store: Store, folder: Path) -> N
     assert {doc["visibility"] for doc in store.articles.docs()} == {"agents"}
 
 
-def test_what_became_unreadable_keeps_its_articles(store: Store, folder: Path) -> None:
-    ingest(folder, store.articles)
-    (folder / "norway.md").write_bytes(b"\0binary")
-    report = ingest(folder, store.articles)
-    assert reasons(report)["norway.md"].endswith("its earlier articles stay")
-    assert (titles(store)[-1], report.articles) == ("Norway", 2)
+SLIP = "---\ntitle: Voucher codes: internal\nvisibility: agents\n---\nNever tell.\n"
 
 
-def test_what_became_unreadable_is_hidden_where_the_folder_is_for_agents(
-    store: Store, folder: Path
+def seen(store: Store) -> list[str]:
+    return [doc["title"] for doc in store.articles.docs() if doc["visibility"] == "public"]
+
+
+@pytest.mark.parametrize("visibility", ["public", "agents"])
+def test_what_became_unreadable_keeps_its_articles_for_agents_alone(
+    store: Store, folder: Path, visibility: str
 ) -> None:
     ingest(folder, store.articles)
-    (folder / "norway.md").write_bytes(b"\0binary")
-    ingest(folder, store.articles, visibility="agents")
-    assert {doc["visibility"] for doc in store.articles.docs()} == {"agents"}
+    (folder / "norway.md").write_text(SLIP)
+    report = ingest(folder, store.articles, visibility=visibility)
+    told = reasons(report)["norway.md"]
+    assert told.endswith("no YAML (line 2); its earlier articles stay, for agents alone")
+    assert (titles(store)[-1], report.articles) == ("Norway", 2)
+    assert "Norway" not in seen(store)
+    assert report.agents_only == 2 - len(seen(store))
+
+
+def test_what_was_hidden_is_seen_again_once_it_can_be_read(store: Store, folder: Path) -> None:
+    ingest(folder, store.articles)
+    for visibility in ("public", "agents"):
+        (folder / "norway.md").write_text(SLIP)
+        ingest(folder, store.articles, visibility=visibility)
+        revision = store.articles.revision()
+        ingest(folder, store.articles, visibility=visibility)
+        assert store.articles.revision() == revision
+        (folder / "norway.md").write_text(NORWAY)
+        assert "norway.md" in ingest(folder, store.articles).changed
+        assert "Norway" in seen(store)
+
+
+def test_what_is_for_agents_is_not_written_again(store: Store, folder: Path) -> None:
+    (folder / "norway.md").write_text("---\nvisibility: agents\n---\nSecret.")
+    ingest(folder, store.articles)
+    revision = store.articles.revision()
+    report = ingest(folder, store.articles)
+    assert (report.unchanged, report.agents_only) == (["faq.csv", "norway.md"], 1)
+    assert store.articles.revision() == revision
+
+
+def test_the_only_file_is_hidden_too_once_it_cannot_be_read(store: Store, folder: Path) -> None:
+    (folder / "faq.csv").unlink()
+    ingest(folder, store.articles)
+    (folder / "norway.md").write_text(SLIP)
+    with pytest.raises(InputError, match="its earlier articles stay, for agents alone"):
+        ingest(folder, store.articles, dry_run=True)
+    assert seen(store) == ["Norway"]
+    with pytest.raises(InputError, match="its earlier articles stay, for agents alone"):
+        ingest(folder, store.articles)
+    assert (seen(store), titles(store)) == ([], ["Norway"])
 
 
 def test_a_failure_half_way_changes_nothing(

@@ -127,6 +127,85 @@ def test_a_docx_is_read_with_its_changes_taken_and_without_what_is_hidden() -> N
     assert text(docx(body)) == "It costs 12 euros\n\nIn a control."
 
 
+@pytest.mark.parametrize("look", ["strike", "dstrike"])
+def test_what_is_struck_out_in_a_docx_is_not_read(look: str) -> None:
+    struck = f"<w:r><w:rPr><w:{look}/></w:rPr><w:t>10 </w:t></w:r>"
+    live = f'<w:r><w:rPr><w:{look} w:val="0"/></w:rPr><w:t>12 euros</w:t></w:r>'
+    assert text(docx(f"<w:p><w:r><w:t>It costs </w:t></w:r>{struck}{live}</w:p>")) == (
+        "It costs 12 euros"
+    )
+
+
+def cell(text: str, more: str = "", bold: bool = False) -> str:
+    look = "<w:rPr><w:b/></w:rPr>" if bold else ""
+    return f"<w:tc><w:tcPr>{more}</w:tcPr><w:p><w:r>{look}<w:t>{text}</w:t></w:r></w:p></w:tc>"
+
+
+def row(*cells: str, more: str = "") -> str:
+    return f"<w:tr><w:trPr>{more}</w:trPr>{''.join(cells)}</w:tr>"
+
+
+def rows(*made: str) -> list[str]:
+    found = text(docx(f"<w:tbl>{''.join(made)}</w:tbl>"))
+    return [section.passage.text for section in split({"id": "a", "text": found})]
+
+
+@pytest.mark.parametrize(
+    "table_rows",
+    [
+        [["Monday", "9-17"], ["Sunday", "closed"]], [["Sunday", "closed"], ["Monday", "9-17"]],
+        [["周日", "休息"], ["周一", "9-17"]], [["Tea", "loose"], ["Cup", "white"]],
+        [["Delivery is free to all of our shops", "yes"], ["Delivery to Norway", "9"]],
+    ],
+)  # fmt: skip
+def test_a_first_row_of_data_names_nothing(table_rows: list[list[str]]) -> None:
+    found = rows(*(row(*map(cell, cells)) for cells in table_rows))
+    assert found == [f"- {'; '.join(cells)}" for cells in table_rows]
+
+
+def test_a_first_row_that_is_marked_or_stands_out_names_the_columns() -> None:
+    body = row(cell("Tea"), cell("loose"))
+    repeated = row(cell("Item"), cell("Kind"), more="<w:tblHeader/>")
+    styled = (
+        f"<w:tr><w:tc>{paragraph('Item', '2')}</w:tc><w:tc>{paragraph('Kind', '2')}</w:tc></w:tr>"
+    )
+    bold = row(cell("Item", bold=True), cell("Kind", bold=True))
+    for head in (repeated, styled, bold):
+        assert rows(head, body) == ["- Item: Tea; Kind: loose"]
+    off = row(cell("Item"), cell("Kind"), more='<w:tblHeader w:val="0"/>')
+    for head, below in ((off, body), (bold, row(cell("Tea", bold=True), cell("loose", bold=True)))):
+        assert rows(head, below) == ["- Item; Kind", "- Tea; loose"]
+
+
+def test_a_cell_stands_in_all_rows_and_columns_that_it_spans() -> None:
+    head = row(cell("To"), cell("Parcel"), cell("Price"))
+    begins, goes_on = '<w:vMerge w:val="restart"/>', "<w:vMerge/>"
+    made = rows(
+        head,
+        row(cell("Norway", begins), cell("small"), cell("9")),
+        row(cell("", goes_on), cell("large"), cell("19")),
+        row(cell("UK"), cell("7", '<w:gridSpan w:val="2"/>')),
+        row(cell("small"), cell("3"), more='<w:gridBefore w:val="1"/>'),
+        row(cell("All of 2026", '<w:gridSpan w:val="3"/>')),
+    )
+    assert made == [
+        "- To: Norway; Parcel: small; Price: 9", "- To: Norway; Parcel: large; Price: 19",
+        "- To: UK; Parcel: 7; Price: 7", "- Parcel: small; Price: 3", "- All of 2026",
+    ]  # fmt: skip
+
+
+def test_a_row_that_is_deleted_as_a_change_is_not_read() -> None:
+    gone = row(cell("Norway"), cell("8"), more="<w:del/>")
+    head, body = row(cell("To"), cell("Price")), row(cell("Norway"), cell("9"))
+    assert rows(gone, head, gone, body) == ["- To: Norway; Price: 9"]
+
+
+def test_a_table_in_a_table_stays_in_its_cell() -> None:
+    inner = table([["small", "9"], ["large", "19"]])
+    outer = row(cell("To"), cell("Price")) + f"<w:tr>{cell('UK')}<w:tc>{inner}</w:tc></w:tr>"
+    assert rows(outer) == ["- To: UK; Price: small 9 large 19"]
+
+
 def zip_of(**parts: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as package:

@@ -56,6 +56,74 @@ def test_an_unknown_visibility_is_for_agents_and_said() -> None:
 
 
 @pytest.mark.parametrize(
+    "front",
+    [
+        "visibility: [agents]", "visibility:\n  - agents", "visibility: {for: agents}",
+        "title: T\nvisibility:", "title: T\n  visibility：agents", "meta:\n  visibility: agents",
+        "{title: T, visibility: [agents]}", '"visibility ": agents',
+        "visibility: agents\nvisibility: public", "Visibility: agents\nvisibility: public",
+    ],
+)  # fmt: skip
+def test_a_visibility_that_is_not_surely_public_is_for_agents_and_said(front: str) -> None:
+    read = markdown.read(f"---\n{front}\n---\nSecret.".encode(), "name")
+    assert (read.documents[0].visibility, read.documents[0].text) == ("agents", "Secret.")
+    assert "kept for agents alone" in reasons(read)
+
+
+@pytest.mark.parametrize(
+    "above", ["\n", " \n\t\n", "\ufeff\ufeff", "\n\ufeff", "<!-- a\n\nb -->\n", "\u200b", "  "]
+)
+def test_front_matter_may_stand_below_blank_lines_and_comments(above: str) -> None:
+    found = md(f"{above}---\ntitle: Codes\nvisibility: agents\n---\nSecret.")
+    assert found == Document("Secret.", "Codes", visibility="agents")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nvisibility：agents\n---\nSecret.", "---\nvisibility agents\n---\nSecret.",
+        "---\n- visibility: agents\n---\nSecret.", "\n---\nvisibility：agents\n---\nSecret.",
+        "---\ntitle: T\nvisibility：agents\n---\nSecret.",
+        "\n---\ntitle: Codes: internal\nvisibility: agents\n---\nSecret.",
+        "---\nvisibility: agents\n\nSecret.", "----\nvisibility: agents\n----\nSecret.",
+        '+++\nvisibility = "agents"\n+++\nSecret.',
+    ],
+)  # fmt: skip
+def test_front_matter_that_mentions_visibility_and_is_no_map_is_refused(text: str) -> None:
+    with pytest.raises(Unreadable, match="front matter"):
+        markdown.read(text.encode(), "name")
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "visibility: public", "Visibility : ' Public '", "title: Visibility of an order",
+        "title: T\n# visibility: agents", "questions:\n  - visibility of my order",
+        "title: who sees what,\n  visibility in short",
+    ],
+)  # fmt: skip
+def test_front_matter_that_is_surely_public_is_public(front: str) -> None:
+    read = markdown.read(f"---\n{front}\n---\nText.".encode(), "name")
+    assert read.documents[0].visibility in ("", "public")
+    assert not read.notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n---\nNote: closed on Sunday.\n---\nText.", "<!-- x -->\n---\nNote: a: b\n---\nText.",
+        "\n---\nThe note on\nour visibility.\n---\nText.", "---\nVast visibility.\n\nText.",
+        "<!-- a -->" * 40 + "\nText.",
+    ],
+)  # fmt: skip
+def test_text_between_rules_or_below_comments_stays_text(text: str) -> None:
+    found = md(text)
+    assert found.visibility == ""
+    assert "Text." in found.text
+    assert ("Note" in text) == ("Note" in found.text + found.title)
+
+
+@pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "//evil.example", "data:text/html,x", "https://a b", "ftp://x"]
 )
 def test_an_address_that_is_none_of_a_page_is_left_out(url: str) -> None:
@@ -82,6 +150,25 @@ def test_the_first_heading_is_the_title_and_not_a_part_of_the_text() -> None:
 def test_markup_is_taken_away_and_words_stay() -> None:
     text = "You **may** [return](http://x.example) `it` ![label](l.png) <b>now</b> &amp; 1 < 2\\*."
     assert md(text).text == "You may return it label now & 1 < 2*."
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        "30*20*10 cm", "30cm*20cm*10cm", "1.5 m*2 m*3 m", "2**3**4", "1_000_000", "_1_0_0",
+        "3*4, 5*6", "2 * 3 * 4",
+    ],
+)  # fmt: skip
+def test_figures_are_multiplied_and_not_joined(figures: str) -> None:
+    assert md(f"It is {figures}.").text == f"It is {figures}."
+    cell = f"question,answer\nSize?,It is {figures.replace(',', ';')}.\n"
+    found = questions.read(cell.encode(), "faq").documents[0].text
+    assert found == f"It is {figures.replace(',', ';')}."
+
+
+def test_emphasis_around_figures_is_taken_away() -> None:
+    text = "**30** cm, *5* days, **运费**9.50 欧元, `2*3*4`, 满**100**减**20**, __7__."
+    assert md(text).text == "30 cm, 5 days, 运费9.50 欧元, 2*3*4, 满100减20, 7."
 
 
 def test_a_list_stays_with_the_sentence_that_leads_to_it() -> None:
@@ -111,6 +198,13 @@ def test_a_table_is_read_row_by_row_with_its_header() -> None:
     assert passages(md("|国家|运费|\n|---|---|\n|挪威|9.50 欧元|"))[0][1] == (
         "- 国家：挪威；运费：9.50 欧元"
     )
+
+
+def test_a_table_without_names_loses_no_row_and_names_nothing() -> None:
+    assert [text for _, text in passages(md("| | |\n|-|-|\n|Monday|9-17|\n|Sunday|closed|"))] == [
+        "- Monday; 9-17", "- Sunday; closed",
+    ]  # fmt: skip
+    assert md("| | |\n|-|-|\n|Monday|9-17|").text == "Monday 9-17"
 
 
 def test_questions_as_headings_lead_their_answers() -> None:
@@ -155,6 +249,94 @@ def test_a_page_is_read_as_a_visitor_reads_it() -> None:
         "| Country | Price |\n| --- | --- |\n| Norway | 9 |\n\n"
         "## How?\n\nSo.\n\n## Why?\n\nBecause."
     )
+
+
+def rows(table: str) -> list[str]:
+    return [text for _, text in passages(page(f"<table>{table}</table>"))]
+
+
+@pytest.mark.parametrize("cell", ["td", "th"])
+def test_a_first_row_of_data_names_nothing(cell: str) -> None:
+    hours = f"<tr><{cell}>Monday<td>9-17<tr><{cell}>Sunday<td>closed"
+    assert rows(hours) == ["- Monday; 9-17", "- Sunday; closed"]
+    assert rows(f"<thead><tr><{cell}>Day<td>Hours</thead>{hours}") == [
+        "- Day: Monday; Hours: 9-17", "- Day: Sunday; Hours: closed",
+    ]  # fmt: skip
+
+
+def test_a_cell_stands_in_all_rows_and_columns_that_it_spans() -> None:
+    named = "<tr><th>Country<th>Parcel<th>Price"
+    spans = "<tr><td rowspan=2>Norway<td>small<td>9<tr><td>large<td>19<tr><td>UK<td colspan=2>no"
+    assert rows(named + spans) == [
+        "- Country: Norway; Parcel: small; Price: 9", "- Country: Norway; Parcel: large; Price: 19",
+        "- Country: UK; Parcel: no; Price: no",
+    ]  # fmt: skip
+    hidden = "<tr><td rowspan=2>UK<td>a<td>1<tr hidden><td>b<td>2<tr><td>Peru<td>c<td>3"
+    assert rows(named + hidden)[1] == "- Country: Peru; Parcel: c; Price: 3"
+    assert rows(named + "<tr><td rowspan=0>UK<td>a<td>1<tr><td>b<td>2")[1] == (
+        "- Country: UK; Parcel: b; Price: 2"
+    )
+
+
+def test_names_in_two_rows_are_joined_and_new_names_begin_anew() -> None:
+    two = "<tr><th rowspan=2>To<th colspan=2>Price<tr><th>slow<th>fast<tr><td>UK<td>1<td>2"
+    assert rows(two) == ["- To: UK; Price slow: 1; Price fast: 2"]
+    anew = "<tr><th>To<th>Price<tr><td>UK<td>1<tr><th>Item<th>Count<tr><td>Tea<td>3"
+    assert rows(anew) == ["- To: UK; Price: 1", "- Item: Tea; Count: 3"]
+    assert rows("<tr><th>Monday<th>9-17<tr><th>Sunday<th>closed")[0] == "- Monday; 9-17"
+
+
+def test_a_cell_over_all_columns_stands_under_no_name() -> None:
+    europe = "<tr><th colspan=2>Prices<tr><th>To<th>Price<tr><td colspan=2>Europe<tr><td>UK<td>1"
+    assert page(f"<table>{europe}</table>").text == (
+        "Prices\n\n| To | Price |  |\n| --- | --- | --- |\n|  |  | Europe |\n| UK | 1 |"
+    )
+
+
+def test_a_table_in_a_table_is_a_table_of_its_own() -> None:
+    inner = "<table><tr><th>To<th>Price<tr><td>UK<td>1</table>"
+    assert page(f"<table><tr><td><p>All prices.</p>{inner}<td>Aside</table>").text == (
+        "All prices.\n\n| To | Price |\n| --- | --- |\n| UK | 1 |\n\nAside"
+    )
+
+
+@pytest.mark.parametrize("span", ["colspan=99999", "colspan=x", "colspan=-1", "rowspan=99999"])
+def test_a_span_beyond_all_bounds_is_a_cell(span: str) -> None:
+    assert rows(f"<tr><th>A<th>B<tr><td>1<td {span}>2<tr><td>3")[0].startswith("- A: 1; B: 2")
+    with pytest.raises(Unreadable, match="holds a table of more than"):
+        page("<table>" + f"<tr><td colspan=100 rowspan=99999>{'x' * 9000}" * 9)
+
+
+@pytest.mark.parametrize(
+    "old",
+    ["del", "s", "strike", "i style='text-decoration:line-through'"],
+)
+def test_what_is_struck_out_is_not_read(old: str) -> None:
+    told = f"It costs <{old}>10</{old.split()[0]}> 12 euros."
+    assert page(f"<p>{told}").text == md(told).text == "It costs 12 euros."
+    assert page("<p>It costs <ins style='text-decoration: underline'>12</ins>.").text == (
+        "It costs 12."
+    )
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "<h2><button>How long?</button></h2>", "<h2><span><button>How long?</button></span></h2>",
+        "<button><h3>How long?</h3></button>", "<dl><dt><button>How long?</button></dt></dl>",
+        "<details><summary><button>How long?</button></summary></details>",
+    ],
+)  # fmt: skip
+def test_a_button_that_opens_an_answer_is_its_heading(question: str) -> None:
+    assert page(f"<p>Hello.{question}<p>Two days.<button>Send</button>").text == (
+        "Hello.\n\n## How long?\n\nTwo days."
+    )
+
+
+def test_a_form_around_a_page_is_read_and_one_of_fields_is_not() -> None:
+    fields = "<form><label>Name</label><input><select><option>a</select><button>Go</button></form>"
+    around = "<form action=/default.aspx><h1>Returns</h1><p>Thirty days.<input><button>Go</button>"
+    assert page(f"<div>{around}</form></div>{fields}").text == "Thirty days."
 
 
 def test_a_page_may_be_for_agents() -> None:
@@ -235,6 +417,22 @@ def test_text_is_read_in_the_encodings_that_people_save_in(encoding: str) -> Non
 def test_western_text_is_not_taken_for_chinese() -> None:
     text = "Le thé glacé coûte 4 € à Orléans, près de la gare; c'est très bon marché."
     assert decode(text.encode("cp1252"))[0] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("question,answer\nHow to pay?,支付宝 or 微信", "gb18030"),
+        ("# FAQ\n\nHow long? 两天。", "gb18030"), ("How long? 5 天。", "gb18030"),
+        ("It’s free in the UK.", "cp1252"), ("It’s “free”, not £5.", "cp1252"),
+        ("À la carte: café crème", "cp1252"), ("Öffnungszeiten: täglich", "cp1252"),
+        ("退貨 in 30 days", "big5"), ("免費", "big5"), ("支付寶 or LINE Pay", "big5"),
+        ("朱镕基 said 你好", "gb18030"), ("满 99 元包邮", "gb18030"),
+    ],
+)  # fmt: skip
+def test_a_few_foreign_letters_tell_their_encoding(text: str, encoding: str) -> None:
+    read, notes = decode(text.encode(encoding))
+    assert (read, [note.reason for note in notes]) == (text, [f"read as {encoding}"])
 
 
 @pytest.mark.parametrize("data", [b"\0", b"\x80\x81\xff\xfe\x00", b"\xff\xfeabc", b"\x81" * 9])

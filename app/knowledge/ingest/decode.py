@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 from app.knowledge.ingest.document import Note, Unreadable
 
@@ -11,6 +12,14 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
 _GUESSED = ("gb18030", "big5", "cp1252")
 """What exports of Chinese and English text come in."""
 _SAMPLE = 64_000
+_FOREIGN = re.compile(rb"[\x80-\xff]+")
+_COMMON_CHINESE = re.compile(rb"(?:[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]){2,}")
+"""Two or more of GB2312's first level of characters, of its punctuation and full-width letters."""
+_ALONE = re.compile(
+    rb"(?<![\x80-\xff])(?:[\x80-\xff](?![\x40-\xff])|[\x80-\xa0\xc9-\xff](?=[A-Za-z]))"
+)
+"""A byte that begins no Chinese character: what follows ends none, or it begins rare ones alone,
+as the apostrophe of "it's" and most letters with accents would."""
 
 
 def decode(data: bytes, declared: str | None = None) -> tuple[str, list[Note]]:
@@ -37,6 +46,12 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, list[Note]]:
 
 
 def _guess(data: bytes) -> str | None:
+    """What the runs of foreign bytes show where all are alike; statistics need more of them."""
+    runs = _FOREIGN.findall(data)
+    if all(map(_COMMON_CHINESE.fullmatch, runs)):
+        return "gb18030"
+    if len(_ALONE.findall(data)) == len(runs):
+        return "cp1252"
     from charset_normalizer import from_bytes
 
     best = from_bytes(data[:_SAMPLE], cp_isolation=list(_GUESSED)).best()

@@ -1,8 +1,8 @@
 """DOCX: paragraphs, headings by style, lists, tables; as the document reads with all changes taken.
 
 The standard library unzips and defusedxml parses: three parts of known size are read of a zip
-whose pictures and nested archives nobody unpacks (python-docx would load every part). Deleted and
-hidden text, comments, notes, text boxes, headers and footers are not read.
+whose pictures and nested archives nobody unpacks (python-docx would load every part). Deleted,
+struck and hidden text, comments, notes, text boxes, headers and footers are not read.
 """
 
 from __future__ import annotations
@@ -10,29 +10,27 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from app.knowledge.ingest import grid
 from app.knowledge.ingest.document import Document, Read, Unreadable, line
 from app.knowledge.ingest.outline import Outline
+from app.knowledge.ingest.wordtable import rows_of
+from app.knowledge.ingest.wordxml import AROUND, W, text, value
 
 MAX_PART = 20_000_000
 """Bytes of one part, unpacked."""
 MAX_TOTAL = 300_000_000
 """Bytes that the whole zip says it unpacks to."""
 MAX_PARTS = 5_000
-_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
 )  # fmt: skip
 """What zipfile raises over bytes that are no whole zip."""
 _OLE = b"\xd0\xcf\x11\xe0"
-_AROUND = frozenset(f"{_W}{name}" for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml",
-                                               "smartTag", "hyperlink", "fldSimple"))  # fmt: skip
-"""What stands around paragraphs or runs and adds nothing."""
 
 
 def read(data: bytes, name: str) -> Read:
@@ -65,7 +63,7 @@ def _read(package: zipfile.ZipFile, name: str) -> Read:
         raise Unreadable("is a zip without word/document.xml: no DOCX", "save it as .docx")
     styles, numbering = _part(package, "word/styles.xml"), _part(package, "word/numbering.xml")
     writer = _Writer(_style_names(styles), _numbered(numbering))
-    body = document.find(f"{_W}body")
+    body = document.find(f"{W}body")
     writer.blocks(document if body is None else body)
     outline = writer.outline
     return Read([Document(outline.text(), outline.first_heading or name)])
@@ -84,8 +82,8 @@ def _part(package: zipfile.ZipFile, name: str) -> Element | None:
 
 def _style_names(styles: Element | None) -> dict[str, str]:
     """Names by id: ids are in the language of who wrote it, names of built-in styles in English."""
-    found = styles.iter(f"{_W}style") if styles is not None else ()
-    return {_value(s, "styleId"): _value(s.find(f"{_W}name")).lower() for s in found}
+    found = styles.iter(f"{W}style") if styles is not None else ()
+    return {value(s, "styleId"): value(s.find(f"{W}name")).lower() for s in found}
 
 
 def _numbered(numbering: Element | None) -> set[str]:
@@ -93,13 +91,13 @@ def _numbered(numbering: Element | None) -> set[str]:
     if numbering is None:
         return set()
     kinds = {
-        _value(kind, "abstractNumId"): _value(kind.find(f"{_W}lvl/{_W}numFmt"))
-        for kind in numbering.iter(f"{_W}abstractNum")
+        value(kind, "abstractNumId"): value(kind.find(f"{W}lvl/{W}numFmt"))
+        for kind in numbering.iter(f"{W}abstractNum")
     }
     return {
-        _value(num, "numId")
-        for num in numbering.iter(f"{_W}num")
-        if kinds.get(_value(num.find(f"{_W}abstractNumId"))) not in ("bullet", "none", "", None)
+        value(num, "numId")
+        for num in numbering.iter(f"{W}num")
+        if kinds.get(value(num.find(f"{W}abstractNumId"))) not in ("bullet", "none", "", None)
     }
 
 
@@ -113,58 +111,28 @@ class _Writer:
 
     def blocks(self, element: Element) -> None:
         for child in element:
-            if child.tag == f"{_W}p":
+            if child.tag == f"{W}p":
                 self._paragraph(child)
-            elif child.tag == f"{_W}tbl":
+            elif child.tag == f"{W}tbl":
                 self._number = 0
-                self.outline.table([
-                    [_text(cell) for cell in row.iter(f"{_W}tc")] for row in child.iter(f"{_W}tr")
-                ])  # fmt: skip
-            elif child.tag in _AROUND:
+                grid.write(rows_of(child, self._styles), self.outline)
+            elif child.tag in AROUND:
                 self.blocks(child)
 
     def _paragraph(self, paragraph: Element) -> None:
-        text = line(_text(paragraph))
-        if not text:
+        told = line(text(paragraph))
+        if not told:
             return
-        style = self._styles.get(_value(paragraph.find(f"{_W}pPr/{_W}pStyle")), "")
-        listed = _value(paragraph.find(f"{_W}pPr/{_W}numPr/{_W}numId"))
-        outlined = paragraph.find(f"{_W}pPr/{_W}outlineLvl") is not None
+        style = self._styles.get(value(paragraph.find(f"{W}pPr/{W}pStyle")), "")
+        listed = value(paragraph.find(f"{W}pPr/{W}numPr/{W}numId"))
+        outlined = paragraph.find(f"{W}pPr/{W}outlineLvl") is not None
         if style.startswith(("heading", "title")) or outlined:
             self._number = 0
-            self.outline.heading(text)
+            self.outline.heading(told)
         elif style.startswith("list") or listed not in ("", "0"):
             counted = listed in self._numbered or style.startswith("list number")
             self._number = self._number + 1 if counted else 0
-            self.outline.item(text, self._number or None)
+            self.outline.item(told, self._number or None)
         else:
             self._number = 0
-            self.outline.paragraph(text)
-
-
-def _text(element: Element) -> str:
-    return "".join(_runs(element))
-
-
-def _runs(element: Element) -> Iterator[str]:
-    """The words of a paragraph or cell; what was deleted or is hidden is not said."""
-    for child in element:
-        if child.tag == f"{_W}r":
-            if child.find(f"{_W}rPr/{_W}vanish") is None:
-                yield from (_word(piece) for piece in child)
-        elif child.tag == f"{_W}p":
-            yield from (*_runs(child), " ")
-        elif child.tag in _AROUND:
-            yield from _runs(child)
-
-
-def _word(piece: Element) -> str:
-    if piece.tag == f"{_W}t":
-        return piece.text or ""
-    if piece.tag == f"{_W}noBreakHyphen":
-        return "-"
-    return " " if piece.tag in (f"{_W}tab", f"{_W}br", f"{_W}cr") else ""
-
-
-def _value(element: Element | None, name: str = "val") -> str:
-    return element.get(f"{_W}{name}", "") if element is not None else ""
+            self.outline.paragraph(told)

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import yaml
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from app.knowledge.ingest import webpage
 from app.knowledge.ingest.decode import decode
-from app.knowledge.ingest.document import Document, Read, Unreadable, named
+from app.knowledge.ingest.document import Document, Read, named
+from app.knowledge.ingest.front import front_matter
 from app.knowledge.ingest.outline import Outline
 from app.knowledge.ingest.ways import questions_of
 
-MAX_FRONT = 200_000
-"""Characters of front matter; some hundred ways to ask are a few thousand."""
-_FRONT = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
+_TIMES = re.compile(r"(?:(?<=\d)|(?<=\dm)|(?<=\d[cm]m)|(?<=\d m)|(?<=\d [cm]m))[*_]+(?=\d)")
+"""Between figures, maybe with a unit of length: `30*20*10 cm` is no emphasis."""
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table")
 _INLINE_HTML = re.compile(r"[&<>]")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -45,26 +44,16 @@ def read(data: bytes, name: str) -> Read:
     return Read([document], [*notes, *more, *faults])
 
 
-def front_matter(text: str) -> tuple[dict[str, Any], str]:
-    """The fields, whose values are words, lists and maps, and the text below. Raises Unreadable
-    where it is no YAML: what it says of visibility must not be lost."""
-    text = text.lstrip("\ufeff")
-    found = _FRONT.match(text)
-    if not found:
-        return {}, text
-    if len(found.group(1)) > MAX_FRONT:
-        raise Unreadable(f"has front matter of more than {MAX_FRONT:,} characters", "shorten it")
-    try:
-        # BaseLoader: words stay words (no dates, no booleans), nothing is made but lists and maps.
-        tree = yaml.load(found.group(1), yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        at = f" (line {where.line + 2})" if where else ""
-        raise Unreadable(
-            f"has front matter that is no YAML{at}", "write `key: value` lines"
-        ) from None
-    fields = tree if isinstance(tree, dict) else {}
-    return {str(key).lower(): value for key, value in fields.items()}, text[found.end() :]
+def _times(state: StateInline, silent: bool) -> bool:
+    """The rule of markdown-it-py that takes _TIMES as it stands."""
+    found = _TIMES.match(state.src, state.pos, state.posMax)
+    if found and not silent:
+        state.pending += found.group()
+    state.pos = found.end() if found else state.pos
+    return found is not None
+
+
+_PARSER.inline.ruler.before("emphasis", "times", _times)
 
 
 def write(body: str, outline: Outline) -> None:

@@ -41,15 +41,18 @@ class Outline:
             self._add(f"{'-' if number is None else f'{number}.'} {told}", item=True)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Rows of cells, the first with the names of the columns."""
+        """Rows of cells, the first with the names of the columns; it may be empty."""
         cells = [[line(cell).replace("|", "\\|") for cell in row] for row in rows]
-        cells = [row for row in cells if any(row)]
-        if len(cells) == 1:
-            self.paragraph(" ".join(cells[0]))
-        elif cells:
-            header, *body = (f"| {' | '.join(row)} |" for row in cells)
-            rule = "|" + " --- |" * len(cells[0])
-            self._add("\n".join([header, rule, *body]))
+        told = [row for row in cells if any(row)]
+        if len(told) == 1:
+            self.paragraph(" ".join(told[0]))
+        elif told:
+            width = max(map(len, cells))
+            names = [*cells[0], *[""] * (width - len(cells[0]))]
+            body = [row for row in cells[1:] if any(row)]
+            header, *below = (f"| {' | '.join(row)} |" for row in (names, *body))
+            rule = "|" + " --- |" * width
+            self._add("\n".join([header, rule, *below]))
 
     def end_list(self) -> None:
         """The next item begins a list of its own."""

@@ -9,7 +9,7 @@ from app.core.errors import nearest
 from app.knowledge.ingest import docx, markdown, pdf, questions, webpage
 from app.knowledge.ingest.document import Read, Unreadable
 
-VERSION = 1
+VERSION = 2
 """Raise it when a reader makes other text of the same bytes: all files are then read again."""
 
 Reader = Callable[[bytes, str], Read]

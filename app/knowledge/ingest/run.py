@@ -51,9 +51,11 @@ def ingest(
     """Make the store's articles of `folder` what its files say; returns what was done.
 
     A folder is known by its own name: a second one of that name replaces it. Files whose content
-    and default `visibility` are as before are not parsed. A file that became unreadable keeps its
-    earlier articles, and the report says so. Raises InputError, with nothing changed, for no
-    folder, a wrong visibility, or a folder of which nothing can be read.
+    and default `visibility` are as before are not parsed, but for those of agents in a folder of
+    customers: an earlier run may have hidden them. A file that became unreadable keeps its earlier
+    articles, hidden from customers (it may be meant for agents now), and the report says so.
+    Raises InputError for no folder, a wrong visibility, or a folder of which nothing can be read;
+    nothing is changed then but what is hidden.
     """
     if visibility not in VISIBILITIES:
         raise InputError(f"visibility: expected public or agents, found {visibility!r}")
@@ -66,6 +68,8 @@ def ingest(
             progress(done, len(found), file.name)
     report = run.report(dry_run)
     if not report.read:
+        if run.hidden and not dry_run:
+            articles.replace({}, hidden=run.hidden)
         raise InputError(_nothing(folder, report, run.before))
     if not dry_run and (run.put or run.gone or run.hidden):
         if prepare:
@@ -125,14 +129,17 @@ class _Run:
             reader_of(file.name)
             data = files.content(file.path)
             digest = self._digest(data)
-            if source in self.before and self.before[source].sha256 == digest:
+            if self._as_it_was(source, digest):
                 self.same.append(source)
                 return
             rows, notes = self._articles(source, digest, self.read(data, file.name))
+            if self._as_it_was(source, digest, rows):
+                self.same.append(source)
+                return
         except Unreadable as error:
             if source in self.before and source not in (*self.kept, *self.same, *self.put):
                 self.kept.append(source)
-                error.reason += "; its earlier articles stay"
+                error.reason += "; its earlier articles stay, for agents alone"
             self.unreadable.append(Fault(file.name, error.reason, error.remedy))
             return
         self.put[source] = rows
@@ -145,14 +152,15 @@ class _Run:
 
     @property
     def hidden(self) -> list[str]:
-        """Of those that stay unread, the ones that this run would have for agents alone."""
-        return self.kept if self.visibility == "agents" else []
+        """Of those that stay unread, the ones that customers see something of."""
+        before = self.before
+        return [at for at in self.kept if before[at].agents_only < before[at].articles]
 
     def report(self, dry_run: bool) -> Report:
         """What is about to be done."""
-        stay = [self.before[source] for source in (*self.same, *self.kept)]
+        same = [self.before[source] for source in self.same]
+        kept = sum(self.before[source].articles for source in self.kept)
         rows = [values for articles in self.put.values() for values in articles]
-        agents = sum(values["visibility"] == "agents" for values in rows)
         own = [source.removeprefix(f"{self.name}/") for source in self.put]
         known = {source.removeprefix(f"{self.name}/") for source in self.before}
         return Report(
@@ -164,11 +172,19 @@ class _Run:
             removed=[source.removeprefix(f"{self.name}/") for source in self.gone],
             unreadable=self.unreadable,
             notes=[*self.notes, *_same_titles(rows)],
-            articles=len(rows) + sum(source.articles for source in stay),
-            agents_only=agents + sum(source.agents_only for source in stay),
+            articles=len(rows) + kept + sum(source.articles for source in same),
+            agents_only=_agents(rows) + kept + sum(source.agents_only for source in same),
             passages=sum(len(split(_doc(values))) for values in rows),
             few_ways=sum(_ways(values) < LEAST for values in rows),
         )
+
+    def _as_it_was(self, source: str, digest: str, rows: Sequence[Values] = ()) -> bool:
+        """Whether the store has it already: without `rows`, only where that is beyond doubt."""
+        was = self.before.get(source)
+        if was is None or was.sha256 != digest:
+            return False
+        doubt = self.visibility == "public" and was.agents_only == was.articles
+        return was.agents_only == _agents(rows) if rows else not doubt
 
     def _digest(self, data: bytes) -> str:
         """Of the bytes and of how they are read: another default visibility is another article."""
@@ -195,6 +211,10 @@ class _Run:
             "url": document.url,
             "questions": list(document.questions),
         }
+
+
+def _agents(rows: Sequence[Values]) -> int:
+    return sum(values["visibility"] == "agents" for values in rows)
 
 
 def _doc(values: Values) -> dict[str, Any]:

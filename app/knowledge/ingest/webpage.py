@@ -1,8 +1,8 @@
 """HTML: what a visitor of the page would read, by its structure.
 
 beautifulsoup4 (pure Python, kept since 2004) over the standard library's parser: it takes any tag
-soup, runs nothing and fetches nothing. Scripts, styles, comments, forms, navigation and hidden
-elements are not read.
+soup, runs nothing and fetches nothing. Scripts, styles, comments, fields, navigation and what is
+hidden or struck out are not read.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from typing import Any
 from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, NavigableString, PageElement, Tag
 from bs4.element import CData, PreformattedString
 
+from app.knowledge.ingest import grid
 from app.knowledge.ingest.decode import decode
 from app.knowledge.ingest.document import Document, Read, Unreadable, line, named
 from app.knowledge.ingest.outline import Outline
+from app.knowledge.ingest.visible import HEADINGS, hidden_within, unread
 
 MAX_DEPTH = 200
 """Elements in elements; a page has a few dozen."""
-_UNREAD = frozenset(
-    """audio button canvas dialog embed form head iframe nav noscript object script select style svg
-    template textarea title video""".split()  # noqa: SIM905 (a list a reader can scroll)
-)
+MAX_DOWN = 100_000
+"""Rows that rowspan=0 stands for: all that there are."""
 _BLOCKS = frozenset(
     """address article aside blockquote body center dd details div dl dt fieldset figcaption figure
     footer h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section summary table tbody td tfoot th
     thead tr ul""".split()  # noqa: SIM905
 )
-_HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"])
 _ENDS = {
     "li": ({"li"}, {"ul", "ol"}),
     "dt": ({"dt", "dd"}, {"dl"}),
@@ -41,11 +40,7 @@ _ENDS = {
     **dict.fromkeys(_BLOCKS - {"li", "dt", "dd", "tr", "td", "th"}, ({"p"}, {"td", "th", "li"})),
 }
 """What a start tag ends, HTML's optional end tags, and what it does not reach beyond."""
-_HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$)"
-    r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|r?em|%)?\s*(?:;|$)",
-    re.IGNORECASE,
-)
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w-]{2,40})", re.IGNORECASE)
 
 
@@ -95,7 +90,7 @@ def walk(element: Tag, outline: Outline, depth: int = 0) -> None:
         raise Unreadable(f"has elements nested deeper than {MAX_DEPTH}", "flatten the page")
     run = list[PageElement]()
     for child in element.children:
-        if isinstance(child, Tag) and _unread(child):
+        if isinstance(child, Tag) and unread(child):
             continue
         if isinstance(child, Tag) and (child.name in _BLOCKS or child.find(_BLOCKS) is not None):
             outline.paragraph("".join(map(_inline, run)))
@@ -107,16 +102,31 @@ def walk(element: Tag, outline: Outline, depth: int = 0) -> None:
 
 
 def _block(element: Tag, outline: Outline, depth: int) -> None:
-    if element.name in _HEADINGS:
+    if element.name in HEADINGS:
         outline.heading(_inline(element))
     elif element.name in ("ul", "ol"):
         _list(element, outline, depth)
         outline.end_list()
-    elif element.name == "table":
-        rows = [row for row in element.find_all("tr") if not _hidden_within(row, element)]
-        outline.table([[_inline(cell) for cell in row.find_all(["th", "td"])] for row in rows])
+    elif element.name == "table" and element.find("table") is None:
+        grid.write([_row(row, element) for row in element.find_all("tr")], outline)
     else:
         walk(element, outline, depth)
+
+
+def _row(row: Tag, table: Tag) -> grid.Row:
+    """Names of columns stand in <th> alone, or in <thead>: a <th> before <td> names its row."""
+    cells = row.find_all(["th", "td"])
+    names = {cell.name for cell in cells} == {"th"} or row.find_parent("thead") is not None
+    spanning = [
+        grid.Cell(_inline(cell), _span(cell, "colspan"), _span(cell, "rowspan") or MAX_DOWN)
+        for cell in cells
+    ]
+    return grid.Row(spanning, names, not hidden_within(row, table))
+
+
+def _span(cell: Tag, name: str) -> int:
+    given = str(cell.get(name, "")).strip()
+    return int(given) if _NUMBER.fullmatch(given) else 1
 
 
 def _list(element: Tag, outline: Outline, depth: int) -> None:
@@ -125,13 +135,13 @@ def _list(element: Tag, outline: Outline, depth: int) -> None:
         raise Unreadable(f"has lists nested deeper than {MAX_DEPTH}", "flatten the page")
     number = 0
     for item in element.find_all("li", recursive=False):
-        if _unread(item):
+        if unread(item):
             continue
         number += 1
         inner = [c for c in item.find_all(["ul", "ol"]) if c.find_parent("li") is item]
         outline.item(_inline(item, but=inner), number if element.name == "ol" else None)
         for nested in inner:
-            if not _hidden_within(nested, item):
+            if not hidden_within(nested, item):
                 _list(nested, outline, depth + 1)
 
 
@@ -149,30 +159,11 @@ def _pieces(element: PageElement, but: list[Tag]) -> Iterator[str]:
         elif isinstance(at, NavigableString):
             if not isinstance(at, PreformattedString) or isinstance(at, CData):
                 yield str(at)
-        elif isinstance(at, Tag) and not _unread(at) and not any(at is tag for tag in but):
+        elif isinstance(at, Tag) and not unread(at) and not any(at is tag for tag in but):
             apart = at.name in _BLOCKS or at.name == "br"
             alt = [str(at.get("alt") or "")] if at.name == "img" else []
             inside = [*([" "] if apart else []), *alt, *at.children, *([" "] if apart else [])]
             stack.extend(reversed(inside))
-
-
-def _unread(tag: Tag) -> bool:
-    return (
-        tag.name in _UNREAD
-        or tag.has_attr("hidden")
-        or str(tag.get("aria-hidden", "")).lower() == "true"
-        or bool(_HIDING.search(str(tag.get("style", ""))))
-    )
-
-
-def _hidden_within(tag: Tag, outer: Tag) -> bool:
-    """Whether `tag`, or what it lies in below `outer`, is not read."""
-    at: Tag | None = tag
-    while at is not None and at is not outer:
-        if _unread(at):
-            return True
-        at = at.parent
-    return False
 
 
 def _fields(soup: BeautifulSoup) -> dict[str, str]:
