@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from app.core import brief, config, settings
 from app.core.errors import ConfigError
+from app.core.files import ROOT
 
 
 class Optim(config.Strict):
@@ -94,3 +96,35 @@ def test_a_made_secret_is_kept_and_private(own_var: Path) -> None:
     assert settings.signing_secret(settings.Settings()) == first
     assert (own_var / "secret").stat().st_mode & 0o077 == 0
     assert first not in repr(settings.Settings(secret=first))
+
+
+def test_a_value_that_is_no_yaml_says_how_to_quote_it(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    with pytest.raises(ConfigError, match="quote the whole for the shell"):
+        config.load(brief.Brief, file, ["data.train=[file:a.csv,"])
+
+
+def test_a_brief_states_contact_and_order_numbers_and_is_read_again_where_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.support.flows import heard, words
+    from app.support.phrases import decline
+
+    file = tmp_path / "brief.yaml"
+    text = (ROOT / "brief.yaml").read_text("utf-8")
+    text = text.replace("hello@fernandkettle.example", "help@bikes.example")
+    file.write_text(text.replace("prefix: FK, digits: 5", "prefix: BB, digits: 7"), "utf-8")
+    monkeypatch.setenv("FRONTDESK_BRIEF", str(file))
+    assert "help@bikes.example" in decline("en")
+    assert heard.orders("where is bb 1234567, or FK-10924") == ["BB-1234567"]
+    assert "it begins with BB" in words.of(words.NUMBER, "en")
+    assert "BB 加 7 位数字" in words.of(words.MISTYPED, "zh")
+    file.write_text(text, "utf-8")
+    os.utime(file, ns=(1, 1))
+    assert brief.current().order_numbers.prefix == "FK"
+
+
+def test_a_feature_that_the_brief_leaves_out_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"says nothing of intents: expected features\.intents"):
+        brief.read().feature("intents")

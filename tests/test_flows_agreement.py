@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.data import corpus
-from app.core.errors import AppError
+from app.core.errors import AppError, InputError
 from app.core.files import DEMO
 from app.store.db import Store, open_store
 from app.store.models import OrderLine, Return, Ticket, Write
+from app.support import flows
 from app.support.chat import SupportChat
 from app.support.flows import agreement, heard
 from app.support.flows.base import Tools
 from app.support.flows.change_address import _address
-from app.support.flows.route import route
+from app.support.flows.route import registry, route
 from tests.helpers_flows import IMOGEN, OWNER, Visit, opened, stands
 
 EVERYTHING = Tools(commerce=object(), shop=lambda: None)  # type: ignore[arg-type]
@@ -370,3 +373,29 @@ def test_what_a_flow_did_comes_with_its_memory_in_one_part(start: Start) -> None
     assert "is cancelled" in first.text
     assert first.answer is not None
     assert first.answer.intent == "cancel"
+
+
+# Flows of one's own -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def x(:", "mine.py cannot be read: SyntaxError"),
+        ("class Mine:\n    name = 'x'\nFLOW = Mine", "expected FLOW to be an instance of Flow"),
+        ("from app.support.flows.cancel_order import FLOW", "there is a flow 'cancel' already"),
+    ],
+)
+def test_a_flow_that_is_none_is_found_out_before_a_customer_comes(
+    source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    monkeypatch.setattr(flows, "__path__", [*flows.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "app.support.flows.mine", raising=False)
+    registry.cache_clear()
+    try:
+        with pytest.raises(InputError, match=said):
+            registry()
+    finally:
+        registry.cache_clear()
+        sys.modules.pop("app.support.flows.mine", None)

@@ -49,6 +49,14 @@ def test_a_rule_is_no_front_matter(text: str) -> None:
     assert md(text).title != "x"
 
 
+@pytest.mark.parametrize("key", ["visibilty", "visiblity", "Visibillity"])
+def test_a_misspelt_visibility_is_taken_for_one(key: str) -> None:
+    read = markdown.read(f"---\n{key}: agents\n---\nSecret.".encode(), "name")
+    assert read.documents[0].visibility == "agents"
+    table = f"question,answer,{key}\nMargin?,Thirty percent.,agents\n"
+    assert questions.read(table.encode(), "faq.csv").documents[0].visibility == "agents"
+
+
 def test_an_unknown_visibility_is_for_agents_and_said() -> None:
     read = markdown.read(b"---\nvisibility: agnets\n---\nSecret.", "name")
     assert read.documents[0].visibility == "agents"
@@ -384,7 +392,7 @@ def test_broken_rows_are_named_and_the_rest_is_read() -> None:
 
 def test_an_open_quote_does_not_swallow_the_table_in_silence() -> None:
     read = questions.read(b'question,answer\nA?,a\nB?,"open\nC?,c\n', "faq")
-    assert "quote opened after line 2 is never closed: all below is left out" in reasons(read)
+    assert "quote opened in line 3 is never closed: all below is left out" in reasons(read)
     assert [document.title for document in read.documents] == ["A?"]
 
 

@@ -233,3 +233,21 @@ def test_two_documents_of_one_id_are_refused(tmp_path: Path) -> None:
     write_text(tmp_path / "queries.jsonl", '{"text": "q", "gold": ["a"]}\n')
     with pytest.raises(InputError, match="two documents have the id a"):
         kinds.read_corpus(tmp_path)
+
+
+def test_a_split_that_a_file_cannot_have_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("text,label,Split\nfine,good,test\n")
+    with pytest.raises(InputError, match=r"#test needs a column `split` in it, found text, label"):
+        data.classification(f"file:{file}#test")
+    assert len(data.classification(f"file:{file}#test", {"split": "Split"})) == 1
+    file.write_text("text,label,split\nfine,good,test\n")
+    with pytest.raises(InputError, match=r"no rows in split 'tset'\. Did you mean 'test'"):
+        data.classification(f"file:{file}#tset")
+
+
+def test_a_quote_that_is_never_closed_is_told_where_it_began(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text('text,label\nfine,good\n"never,' + "closed\n" * 40_000)
+    with pytest.raises(InputError, match=r"a\.csv:3: .*is a quote never closed"):
+        data.classification(f"file:{file}")

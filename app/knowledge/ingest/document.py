@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from app.core.language import normalise
@@ -75,6 +76,14 @@ def line(text: str) -> str:
 def address(value: str) -> str | None:
     """`value` where it is an http(s) address or a path on this site, else None."""
     return value if _ADDRESS.fullmatch(value) and len(value) <= 2000 else None
+
+
+def misspelt_visibility(names: Iterable[str]) -> str | None:
+    """The one of `names` that is all but "visibility", where none is: it is taken for that."""
+    known = list(names)
+    if "visibility" in map(str.strip, known):
+        return None
+    return next(iter(get_close_matches("visibility", known, 1, cutoff=0.75)), None)
 
 
 def named(

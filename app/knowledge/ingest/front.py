@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from app.knowledge.ingest.document import Unreadable
+from app.knowledge.ingest.document import Unreadable, misspelt_visibility
 
 MAX_FRONT = 200_000
 """Characters of front matter; some hundred ways to ask are a few thousand."""
@@ -67,6 +67,8 @@ def _fields(front: str, told: list[str], below: bool) -> dict[str, Any] | None:
         raise Unreadable("has front matter that is no map", "write `key: value` lines")
     fields = tree if isinstance(tree, dict) else {}
     fields = {str(key).lower(): value for key, value in fields.items()}
+    if slip := misspelt_visibility(fields):
+        fields["visibility"] = fields.pop(slip)
     return fields if not below or told or FIELDS & fields.keys() else None
 
 

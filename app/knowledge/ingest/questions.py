@@ -21,6 +21,7 @@ from app.knowledge.ingest.document import (
     Read,
     Unreadable,
     line,
+    misspelt_visibility,
     named,
 )
 from app.knowledge.ingest.outline import Outline
@@ -82,6 +83,8 @@ def _picked(rows: list[Row]) -> list[Row]:
         field: next((found[n] for n in names if n in found), field)
         for field, names in NAMES.items()
     }
+    if slip := misspelt_visibility(found):
+        columns["visibility"] = found[slip]
     present = {field: name for field, name in columns.items() if name in rows[0]}
     try:
         return pick(rows, _FIELDS, present, _REMEDY)
@@ -109,6 +112,6 @@ def _delimiter(text: str) -> str:
 def _fault(name: str, fault: str) -> Note:
     if "unexpected end of data" in fault:
         line_number = fault.removeprefix(f"{name}:").partition(":")[0]
-        reason = f"a quote opened after line {line_number} is never closed: all below is left out"
+        reason = f"a quote opened in line {line_number} is never closed: all below is left out"
         return Note(reason, "close it, and double a quote within a cell")
     return Note(f"line {fault.removeprefix(f'{name}:')}; it is left out", "mend that row")
