@@ -205,8 +205,9 @@ def test_a_forged_cookie_is_nobody_and_asks_the_database_nothing(
 @pytest.mark.parametrize("path", ["/login", "/logout"])
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"},
-     {"sec-fetch-site": "same-site"}, {"origin": "https://shop.example"}],
+    [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://["},
+     {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+     {"origin": "https://shop.example"}],
 )  # fmt: skip
 def test_another_site_can_log_nobody_in_or_out(
     desk: Site, path: str, headers: dict[str, str]
