@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.core import logs
+from app.core.errors import NotFound
 from app.core.settings import Settings
 from app.services import Services
 from app.ui import article, signin
@@ -135,7 +137,9 @@ def _in_a_loop(act: Callable[[], None]) -> None:
 
 
 def _own_errors(page: FastAPI) -> None:
-    """Unknown pages get our error shape; Gradio's own client goes on reading Gradio's."""
+    """Unknown pages and calls get our error shape; Gradio's own client goes on reading Gradio's."""
+    from gradio.route_utils import FnIndexInferError, get_fn
+
     theirs: Any = page.exception_handlers[HTTPException]
 
     async def on_http(request: Request, error: Exception) -> Response:
@@ -143,4 +147,12 @@ def _own_errors(page: FastAPI) -> None:
         answer: Response = await (failures.on_http if ours else theirs)(request, error)
         return answer
 
+    async def on_unknown(request: Request, error: Exception) -> Response:
+        # What a call of no handler ends in; Gradio would answer with 500.
+        if extract_tb(error.__traceback__)[-1].name != get_fn.__name__:
+            raise error
+        return failures.respond(NotFound("there is no such call"), request.headers)
+
     page.add_exception_handler(HTTPException, on_http)
+    for unknown in (FnIndexInferError, KeyError):
+        page.add_exception_handler(unknown, on_unknown)

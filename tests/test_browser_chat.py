@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -193,12 +194,12 @@ def test_my_data_comes_out_and_goes_by_keyboard_on_a_phone(visit: Open) -> None:
     page = visit()
     page.set_viewport_size({"width": 390, "height": 844})
     ask(page, ASKED["en"])
-    link = page.locator("#mine a")
-    link.focus()
+    page.locator("#mine-out").focus()
     with page.expect_download() as out:
         page.keyboard.press("Enter")
     assert out.value.suggested_filename == "my-data.json"
     assert ASKED["en"] in Path(out.value.path()).read_text("utf-8")
+    expect(page.locator("#mine-out")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.locator("#erase")).to_be_focused()
     page.keyboard.press("Enter")
@@ -213,6 +214,18 @@ def test_my_data_comes_out_and_goes_by_keyboard_on_a_phone(visit: Open) -> None:
     expect(page.locator("#conversations label")).to_have_count(0)
     again(page)
     expect(page.locator("#thread .placeholder")).to_be_visible()
+
+
+def test_my_data_comes_out_where_the_browser_sends_no_cookie(visit: Open) -> None:
+    page = visit("zh")
+    page.context.clear_cookies()  # as in a frame of another site
+    ask(page, ASKED["zh"])
+    for _ in range(2):
+        with page.expect_download() as out:
+            page.get_by_role("button", name="下载我的数据").click()
+        [talk] = json.loads(Path(out.value.path()).read_text("utf-8"))["conversations"]
+        assert talk["messages"][0]["content"] == ASKED["zh"]
+    assert page.context.cookies() == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

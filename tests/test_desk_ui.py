@@ -179,6 +179,26 @@ def test_a_customer_is_taken_answered_handed_back_and_closed(
     assert ui.chat.thread not in closed
 
 
+@pytest.mark.parametrize(("name", "may"), [("bea", False), ("ada", True)])
+def test_what_another_has_is_taken_over_by_admins_alone(
+    ui: Page, desk: Services, toasts: list[str], name: str, may: bool
+) -> None:
+    tab, other = ui.desk, asking(desk, name)
+    _, ticket = handed(desk, asking(desk, None))
+    tab.take_over(ticket, "en", asking(desk, "alex"))
+    shown = tab.pick(ticket, "zh", other)
+    assert "alex 处理中" in shown[tab.detail]
+    assert {shown[b]["visible"] for b in (tab.take, tab.release, tab.close)} == {may}
+    assert shown[tab.answering]["visible"] is False
+    taken = tab.take_over(ticket, "zh", other)
+    if may:
+        assert taken[tab.answering]["visible"] is True
+        assert "您处理中" in taken[tab.detail]
+    else:
+        assert toasts == ["Alex 正在处理这张工单。"]
+    assert desk.store.tickets.get(ticket).agent == (name if may else "alex")
+
+
 def test_what_cannot_be_sent_stays_in_the_box(ui: Page, desk: Services, toasts: list[str]) -> None:
     alex = asking(desk, "alex")
     _, ticket = handed(desk, asking(desk, None))

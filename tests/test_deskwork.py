@@ -149,6 +149,27 @@ def test_the_bot_is_silent_while_an_agent_has_it_but_for_one_notice(services: Se
     assert (last.role, last.content, last.author) == ("assistant", "Hello bot ", None)
 
 
+def test_an_admin_gets_past_an_agent_who_left_and_an_agent_does_not(services: Services) -> None:
+    cas = Account("agent", "cas")
+    for act in (services.desk.take, services.desk.release, services.desk.close):
+        talk, ticket = handed(services)
+        services.desk.take(ALEX, ticket)
+        with pytest.raises(Held, match="alex has this ticket"):
+            act(cas, ticket)
+        act(BEA, ticket)
+        assert services.store.conversations.state(OWNER, talk).handled_by in ("bea", None)
+
+
+def test_the_bot_answers_again_once_its_agent_is_removed(services: Services) -> None:
+    services.store.users.add("alex", "agent", "a hash")
+    talk, ticket = handed(services)
+    services.desk.take(ALEX, ticket)
+    services.store.users.remove("alex")
+    *_, last = services.chat(OWNER, "Hello bot", conversation_id=talk)
+    assert last.answer is not None
+    assert last.answer.text == "Hello bot "
+
+
 @pytest.mark.parametrize(("text", "error"), [("  \n ", InputError), ("x" * 4001, TooLarge)])
 def test_what_an_agent_says_is_bounded(
     services: Services, text: str, error: type[Exception]

@@ -45,6 +45,40 @@ def test_throwing_the_cookie_away_does_not_renew_the_quota(shop: Site) -> None:
     assert shop.client("203.0.113.8").post(CHAT, json=HELLO).status_code == 200
 
 
+def fresh_cookies(shop: Site, address: str, path: str, body: object, times: int) -> list[int]:
+    """The statuses of a call after each of as many first visits."""
+    statuses = []
+    for _ in range(times):
+        browser = shop.client(address)
+        browser.get("/")
+        statuses.append(browser.post(path, json=body).status_code)
+    return statuses
+
+
+def test_a_fresh_cookie_from_the_page_does_not_renew_the_quota_of_its_address(shop: Site) -> None:
+    statuses = fresh_cookies(shop, "203.0.113.7", CHAT, HELLO, 17)
+    assert statuses == [200] * 15 + [429] * 2
+    refused = shop.client("203.0.113.7")
+    refused.get("/")
+    answer = refused.post(CHAT, json=HELLO, headers={"accept-language": "zh"})
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert "您的网络一分钟内请求超过 15 次" in answer.json()["error"]["message"]
+    assert fresh_cookies(shop, "203.0.113.8", CHAT, HELLO, 1) == [200]
+    mood = {"texts": ["good"]}  # which is counted apart
+    assert fresh_cookies(shop, "203.0.113.7", MOOD, mood, 1) == [200]
+
+
+def test_who_is_refused_alone_uses_up_nothing_of_the_others(shop: Site) -> None:
+    greedy = shop.client("203.0.113.7")
+    greedy.get("/")
+    assert [greedy.post(CHAT, json=HELLO).status_code for _ in range(20)].count(200) == 3
+    assert fresh_cookies(shop, "203.0.113.7", CHAT, HELLO, 12) == [200] * 12
+
+
+def test_this_machine_itself_has_no_quota_of_its_address(shop: Site) -> None:
+    assert fresh_cookies(shop, "127.0.0.1", CHAT, HELLO, 17) == [200] * 17
+
+
 def test_other_features_have_a_larger_quota_of_their_own(shop: Site) -> None:
     client = shop.client()
     for _ in range(4):
@@ -74,6 +108,8 @@ def test_a_text_above_its_bound_is_413(shop: Site) -> None:
     [
         {"origin": EVIL},
         {"origin": "null"},
+        {"origin": "http://["},
+        {"origin": "http://[testserver"},
         {"origin": "http://testserver.evil.example"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import NotReady
+from app.core.errors import NotReady, StoreDown
 from app.core.settings import Settings
 from app.knowledge.ingest.run import ingest
 from app.services import Services
@@ -156,12 +156,17 @@ def test_a_revision_is_renewed_once_by_however_many_turns() -> None:
     assert (made, slot.current()) == (["b"], "r1/b")
 
 
-def test_a_renewal_that_fails_keeps_the_old_and_shows() -> None:
+def test_a_renewal_that_fails_serves_nothing_old_and_shows() -> None:
     revision = ["a"]
     slot = renewing(revision, [])
     revision[0] = "bad"
-    assert slot.current() == "r1"
+    for _ in range(2):
+        with pytest.raises(NotReady, match="being renewed"):
+            slot.current()
     assert "error" in slot.state()
+    revision[0] = "lost"  # and it is known that the old one is old
+    with pytest.raises(NotReady, match="being renewed"):
+        slot.current()
     revision[0] = "c"
     assert slot.current() == "r1/c"
     assert "error" not in slot.state()
@@ -186,6 +191,62 @@ def test_a_renewal_that_takes_too_long_asks_for_patience_and_serves_nothing_old(
     gate.set()
     monkeypatch.setattr(loading, "RENEWAL_S", 10)
     assert slot.current() == "r1/b"
+
+
+def test_what_was_deleted_is_not_served_where_one_read_failed(
+    services: Services, store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services._slots["support"]._renewals, "_wait_s", 0)
+    ingest(folder, store.articles)
+    assert "3 years" in cited(ask(services))[0]
+    (folder / "voucher.md").unlink()
+    ingest(folder, store.articles)
+    read = store.articles.docs
+
+    def lost() -> Any:
+        monkeypatch.setattr(store.articles, "docs", read)
+        raise StoreDown("our database cannot be reached at the moment")
+
+    monkeypatch.setattr(store.articles, "docs", lost)
+    with pytest.raises(NotReady, match="being renewed"):
+        ask(services)
+    assert services.ready().state["support"].keys() == {"state", "release", "error"}
+    gone = ask(services)
+    assert "Zanzibar" not in "".join([gone.text.replace(ASKED, ""), *cited(gone)])
+    assert "error" not in services.ready().state["support"]
+
+
+def test_articles_are_followed_also_beside_a_release_that_does_not_load() -> None:
+    revision, made = ["a"], list[str]()
+    slot = renewing(revision, made)
+    folder = Path(__file__).parent / "none"
+    slot._stamp, slot._folder = "before a promote", folder
+
+    def broken() -> Loaded:
+        raise ValueError("broken")
+
+    slot._load = broken
+    revision[0] = "b"
+    assert slot.current() == "r1/b"
+    assert "error" in slot.state()  # of the release
+
+
+def test_a_first_load_that_failed_is_tried_again_after_a_wait() -> None:
+    failures = [StoreDown("our database cannot be reached at the moment")]
+
+    def load() -> Loaded:
+        if failures:
+            raise failures.pop()
+        return Loaded("r1", "r1")
+
+    slot = Slot("support", load, None)
+    assert slot.refresh()
+    assert not slot.refresh()
+    with pytest.raises(StoreDown):
+        slot.current()
+    slot._loads._next = 0.0  # the wait is over
+    assert slot.refresh()
+    assert slot.current() == "r1"
 
 
 def test_a_lost_database_leaves_the_chat_as_it_is() -> None:

@@ -205,8 +205,9 @@ def test_a_forged_cookie_is_nobody_and_asks_the_database_nothing(
 @pytest.mark.parametrize("path", ["/login", "/logout"])
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"},
-     {"sec-fetch-site": "same-site"}, {"origin": "https://shop.example"}],
+    [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://["},
+     {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+     {"origin": "https://shop.example"}],
 )  # fmt: skip
 def test_another_site_can_log_nobody_in_or_out(
     desk: Site, path: str, headers: dict[str, str]
@@ -273,6 +274,28 @@ def test_every_role_may_what_those_below_it_may(desk: Site) -> None:
             else:
                 with pytest.raises(NotAllowed, match=f"for the role {role}"):
                     desk.services.accounts.require(role, client.cookies)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [(None, 403), ("cas", 403), ("alex", 200), ("ada", 200)]
+)
+@pytest.mark.parametrize("user", ["c0006", "nobody", ""])
+def test_what_a_customer_bought_is_shown_to_staff_alone(
+    desk: Site, monkeypatch: pytest.MonkeyPatch, name: str | None, status: int, user: str
+) -> None:
+    client, asked = desk.client(), []
+    monkeypatch.setattr(desk.fakes.shop, "suggest", lambda **rest: asked.append(rest["user"]) or [])
+    if name:
+        login(client, name)
+    answer = client.post("/v1/recommendations", json={"user": user})
+    assert answer.status_code == status
+    assert asked == ([user] if status == 200 else [])
+    if status == 403:
+        assert answer.json()["error"]["code"] == "not_allowed"
+        assert "POST /login" in answer.json()["error"]["message"]
+        chinese = {"accept-language": "zh"}
+        told = client.post("/v1/recommendations", json={"user": user}, headers=chinese).json()
+        assert "只给客服和管理员看" in told["error"]["message"]
 
 
 def test_hashes_are_computed_two_at_once(desk: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def test_release_names_are_escaped() -> None:
 
 def test_without_a_cookie_the_limit_counts_the_address(loaded: Services) -> None:
     request = visitor(loaded)
-    assert page.asker(loaded, request).quota == owner(loaded, request)
+    assert page.asker(loaded, request).quota == f"{owner(loaded, request)} from 192.0.2.7"
     request.cookies = {"frontdesk_visitor": "forged"}
     asker = page.asker(loaded, request)
     assert asker.owner.startswith("session:")

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from app.core.errors import AppError, NotReady
 from app.core.memory import Memory
 from app.services import Services
-from app.ui import bubbles, build, mine, page
+from app.ui import bubbles, build, page
 from tests.helpers_ui import (
     ANSWER,
     EVIL,
@@ -498,12 +498,27 @@ def test_what_cannot_be_deleted_is_told_in_the_language_and_nothing_is_put_away(
     assert "没有磁盘" in toasts[0]
 
 
-@pytest.mark.parametrize(
-    ("language", "words"), [("en", "Download my data"), ("zh", "下载我的数据")]
-)
-def test_the_data_is_one_link_away(language: str, words: str) -> None:
-    link = Markup(mine.download(language))
-    assert link.tags == ["a"]
-    assert link.attributes == ["href", "download"]
-    assert 'href="v1/me/export" download="my-data.json"' in mine.download(language)
-    assert link.text == words
+@pytest.mark.parametrize("cookies", [True, False])
+def test_my_data_is_what_the_page_shows_me_with_cookies_and_without(
+    ui: build.Page, loaded: Services, cookies: bool
+) -> None:
+    me, other = visitor(loaded, "tab-me"), visitor(loaded, "tab-other")
+    for request in (me, other):
+        if not cookies:  # in a frame of another site
+            request.cookies = {}
+        asked(ui, f"Asked in {request.session_hash}?", request)
+    [data] = ui.chat.mine.taken_out("en", me).values()
+    assert data == loaded.export_mine(owner(loaded, me))
+    [talk] = data["conversations"]
+    assert talk["messages"][0]["content"] == "Asked in tab-me?"
+
+
+def test_data_that_cannot_be_read_is_told_in_the_language(
+    ui: build.Page, loaded: Services, toasts: Toasts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: str) -> None:
+        raise AppError("no disk", zh="没有磁盘")
+
+    monkeypatch.setattr(loaded, "export_mine", lost)
+    assert ui.chat.mine.taken_out("zh", visitor(loaded)) == {}
+    assert "没有磁盘" in toasts[0]

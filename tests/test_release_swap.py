@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import Mismatch, NotReady
+from app.core.errors import Mismatch, NotReady, StoreDown
 from app.core.files import write_json
 from app.core.settings import Settings
 from app.services import Services
@@ -88,7 +88,37 @@ def test_a_release_that_fails_to_load_keeps_the_old_one_and_shows(
     assert error in state["error"]
     assert "no visitor should see" not in state["error"]
     assert Readiness.of([slot]).ready
-    assert not slot.refresh()  # not tried again until a file changes
+    assert not slot.refresh()  # not tried again at once
+
+
+def test_a_release_that_failed_is_tried_again_though_no_file_changed(
+    slot: Slot, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot._loads, "_wait_s", 0)
+    whole, failures = release.load, [StoreDown("our database cannot be reached at the moment")]
+
+    def load() -> Loaded:
+        if failures:
+            raise failures.pop()
+        return whole()
+
+    monkeypatch.setattr(slot, "_load", load)
+    release.promote("r2")
+    assert slot.refresh()
+    assert slot.current().release_id == "r1"
+    assert slot.refresh()
+    assert slot.current().release_id == "r2"
+    assert slot.state() == {"state": "ready", "release": "r2"}
+
+
+def test_a_broken_release_that_is_taken_back_shows_no_error(slot: Slot, release: Release) -> None:
+    file, aside = release.folder / "release.json", release.folder.parent / "aside"
+    file.rename(aside)
+    slot.refresh()
+    assert "error" in slot.state()
+    aside.rename(file)
+    slot.refresh()
+    assert slot.state() == {"state": "ready", "release": "r1"}
 
 
 def test_after_a_failure_the_repaired_release_is_taken(slot: Slot, release: Release) -> None:

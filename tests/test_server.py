@@ -63,6 +63,19 @@ def test_every_answer_has_the_security_headers(client: TestClient, path: str) ->
         "/gradio_api/monitoring/summary",
         "/gradio_api/monitoring",
         "/monitoring",
+        "/gradio_api/upload",
+        "/gradio_api/upload/",
+        "//GRADIO_API//Upload",
+        "/gradio_api/%75pload",
+        "/gradio_api/upload_progress",
+        "/gradio_api/process_recording",
+        "/gradio_api/component_server",
+        "/gradio_api/deep_link",
+        "/gradio_api/run/greet",
+        "/gradio_api/run/predict/greet",
+        "/gradio_api/api/predict/",
+        "/gradio_api/call/predict",
+        "/gradio_api/call/v2/predict",
     ],
 )
 def test_what_gradio_would_fetch_or_show_is_closed(path: str) -> None:
@@ -70,7 +83,19 @@ def test_what_gradio_would_fetch_or_show_is_closed(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/gradio_api/file=/tmp/gradio/a.png", "/v1/monitoring", "/x"]
+    "path",
+    [
+        "/",
+        "/gradio_api/file=/tmp/gradio/a.png",
+        "/v1/monitoring",
+        "/x",
+        "/gradio_api/queue/join",
+        "/gradio_api/run/predict",
+        "/gradio_api/queue/data",
+        "/gradio_api/heartbeat/x",
+        "/gradio_api/info",
+        "/upload",
+    ],
 )
 def test_other_paths_are_not_closed(path: str) -> None:
     assert not closed(path)
@@ -79,6 +104,13 @@ def test_other_paths_are_not_closed(path: str) -> None:
 def test_a_closed_door_is_404_through_the_server(client: TestClient) -> None:
     for path in ("/gradio_api/file=http://127.0.0.1:1/x", "/monitoring"):
         assert client.get(path).status_code == 404
+
+
+def test_nobody_leaves_a_file_on_our_disk(client: TestClient) -> None:
+    for door in ("upload", "upload?upload_id=x", "process_recording", "component_server"):
+        answer = client.post(f"/gradio_api/{door}", files={"files": ("a.txt", b"hello")})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert client.get("/gradio_api/upload_progress?upload_id=x").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -90,8 +122,12 @@ def test_gradio_serves_no_file_of_ours(client: TestClient, path: str) -> None:
 
 def test_the_queue_cannot_be_bypassed_and_shows_no_api(client: TestClient) -> None:
     config = client.get("/config").json()
-    for door in ("run", "api"):
-        assert client.post(f"/gradio_api/{door}/greet", json={"data": ["you"]}).status_code == 404
+    for call in ({}, {"fn_index": 99}, {"fn_index": -1}, {"fn_index": 99, "session_hash": "x"}):
+        for door in ("run/predict", "run/greet", "api/greet", "call/greet", "call/v2/greet"):
+            answer = client.post(f"/gradio_api/{door}", json={"data": ["you"], **call})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    queued = client.post("/gradio_api/run/predict", json={"data": ["you"], "fn_index": 0})
+    assert queued.status_code == 404
     assert config["footer_links"] == ["settings"]
     assert not config["run_history"]
     assert not config["show_error"]

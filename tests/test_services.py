@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.core.errors import InputError, NotFound, NotReady, TooLarge, TooMany
 from app.core.settings import Settings
 from app.services import ChatPart, Services
+from app.serving.quota import counted
 from app.store.models import Conversation, Message, utc_now
 from tests.helpers_server import Fakes, make_services, watching
 
@@ -172,6 +173,16 @@ def test_the_quota_counts_who_it_is_told_to_count(fakes: Fakes) -> None:
     list(services.chat("visitor:1", "hello", quota="address:10.0.0.9"))
     with pytest.raises(TooMany, match="more than 1"):
         list(services.chat("visitor:2", "hello", quota="address:10.0.0.9"))
+    services.store.close()
+
+
+def test_one_visitor_has_one_turn_at_a_time_from_wherever(fakes: Fakes) -> None:
+    services = make_services(fakes)
+    turn = services.chat("visitor:1", "one two", quota=counted("visitor:1", "10.0.0.9"))
+    next(turn)
+    with pytest.raises(TooMany, match="still being answered"):
+        list(services.chat("visitor:1", "hello", quota=counted("visitor:1", "10.0.0.8")))
+    list(turn)
     services.store.close()
 
 

@@ -125,6 +125,42 @@ def test_a_second_agent_is_told_who_has_it(store: Store) -> None:
     assert handled_by(store, ticket) == "alex"
 
 
+def test_an_admin_takes_hands_back_and_closes_what_another_has(store: Store) -> None:
+    ticket = handed(store)
+    store.tickets.take(ticket, "alex")
+    assert store.tickets.take(ticket, "ada", force=True).agent == "ada"
+    assert handled_by(store, ticket) == "ada"
+    with pytest.raises(Held, match="ada has this ticket"):
+        store.tickets.release(ticket, "alex")
+    store.tickets.release(ticket, "ada")
+    store.tickets.take(ticket, "alex")
+    assert store.tickets.release(ticket, "ada", force=True).status == "open"
+    assert handled_by(store, ticket) is None
+    store.tickets.take(ticket, "alex")
+    done = store.tickets.close(ticket, "ada", force=True)
+    assert (done.status, done.agent, handled_by(store, ticket)) == ("closed", "ada", None)
+    for call in (store.tickets.take, store.tickets.release, store.tickets.close):
+        with pytest.raises(Held, match="closed"):
+            call(ticket, "ada", force=True)
+
+
+def test_what_a_removed_agent_had_is_back_in_the_queue(store: Store) -> None:
+    for name in ("alex", "bea"):
+        store.users.add(name, "agent", "a hash")
+    left, others, done = handed(store), handed(store), handed(store)
+    store.tickets.take(left, "alex")
+    store.tickets.take(others, "bea")
+    store.tickets.close(done, "alex")
+    before = store.tickets.get(left).updated
+    store.users.remove(" Alex ")
+    freed = store.tickets.get(left)
+    assert (freed.status, freed.agent, handled_by(store, left)) == ("open", None, None)
+    assert freed.updated > before  # so that every open Desk is drawn anew
+    assert (store.tickets.get(others).agent, handled_by(store, others)) == ("bea", "bea")
+    assert (store.tickets.get(done).status, store.tickets.get(done).agent) == ("closed", "alex")
+    assert store.tickets.take(left, "bea").agent == "bea"
+
+
 def test_what_is_closed_or_gone_cannot_be_taken(store: Store) -> None:
     ticket = handed(store)
     with pytest.raises(Held, match="take this ticket over first"):

@@ -99,16 +99,19 @@ class Deskwork:
         return Opened(ticket, turns, self._replacements(ticket.packet, language))
 
     def take(self, account: Account, ticket_id: str) -> TicketView:
-        """The agent answers from now on. Raises Held, naming who has it, or NotFound."""
-        return self._store.tickets.take(ticket_id, _agent(account))
+        """The agent answers from now on. Raises Held, naming who has it, or NotFound.
+
+        An admin may take, release and close what another agent has.
+        """
+        return self._store.tickets.take(ticket_id, _agent(account), force=_admin(account))
 
     def release(self, account: Account, ticket_id: str) -> TicketView:
         """The bot answers again, the ticket goes back into the queue. Raises Held, NotFound."""
-        return self._store.tickets.release(ticket_id, _agent(account))
+        return self._store.tickets.release(ticket_id, _agent(account), force=_admin(account))
 
     def close(self, account: Account, ticket_id: str) -> TicketView:
         """Done. Raises Held, NotFound."""
-        return self._store.tickets.close(ticket_id, _agent(account))
+        return self._store.tickets.close(ticket_id, _agent(account), force=_admin(account))
 
     def say(self, account: Account, ticket_id: str, text: str) -> str:
         """An agent's message in the customer's conversation; returns its id.
@@ -195,3 +198,7 @@ def _agent(account: Account) -> str:
     if account.name is None or ROLES.index(account.role) < ROLES.index("agent"):
         raise NotAllowed("this is for the role agent: log in with such an account first")
     return account.name
+
+
+def _admin(account: Account) -> bool:
+    return account.role == "admin"

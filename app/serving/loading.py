@@ -1,7 +1,8 @@
 """Features that load in the background and are swapped when their release changes.
 
 A turn asks its slot once and holds what it got, so it ends on the release it began with. A release
-that fails to load leaves the old one serving and shows in /readyz.
+that fails to load leaves the old one serving and shows in /readyz. Data that cannot be read leaves
+nothing serving until it can: what was deleted is in no index any more. Both are tried again.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any, NamedTuple
 import structlog
 
 from app.core.errors import AppError, NotReady
+from app.serving.tries import Tries
 
 log = structlog.get_logger(__name__)
 POLL_S = 2.0
 DAY_S = 24 * 3600.0
 RENEWAL_S = 10.0
 """What a turn waits for new data; embedding ten passages takes a tenth of a second."""
+RELOAD_S, RENEW_AGAIN_S = 20.0, 2.0
+"""Between two tries of a release, and of data, that failed; a change is tried at once."""
 THREAD = "frontdesk-load"
 _WATCHED = ("*.json", "*.safetensors")
 
@@ -73,31 +77,31 @@ class Slot:
         self._load = load
         self._folder = folder
         self._renewal = renewal
-        self._revision = ""
+        self._revision = self._latest = ""
         self._one_at_a_time = threading.Lock()
         self._loaded: Loaded | None = None
-        self._error: AppError | None = None
         self._stamp: object = None
+        self._loads, self._renewals = Tries(RELOAD_S), Tries(RENEW_AGAIN_S)
 
     def current(self) -> Any:
         """The feature now served, over its data as it is.
 
-        Raises NotReady while loading or where its data takes over RENEWAL_S to follow, or why it
-        could not be loaded.
+        Raises NotReady while loading or where its data cannot be followed within RENEWAL_S, or why
+        it could not be loaded.
         """
         if self._loaded is not None and self._revised() != self._revision:
             self._follow()
         loaded = self._loaded
         if loaded is not None:
             return loaded.value
-        raise self._error or NotReady(
+        raise self._loads.error or NotReady(
             "the model is waking up: try again in a few seconds",
             zh="模型正在启动，请稍等几秒再试。",
         )
 
     def state(self) -> dict[str, str]:
         """{"state", "release"?, "error"?}."""
-        loaded, error = self._loaded, self._error
+        loaded, error = self._loaded, self._loads.error or self._renewals.error
         if loaded is None:
             state = {"state": "failed" if error else "loading"}
         else:
@@ -109,36 +113,55 @@ class Slot:
         did; returns whether it tried."""
         with self._one_at_a_time:
             stamp, revision = self._look(), self._revised()
-            same = stamp == self._stamp and bool(self._loaded or self._error)
-            if same and revision == self._revision:
-                return False
-            self._swap(self._renewed if same and self._loaded else self._load)
+            loading = self._reload(stamp, revision)
+            return self._renew(revision) or loading
+
+    def _reload(self, stamp: object, revision: str) -> bool:
+        if self._loaded is not None and stamp == self._stamp:
+            self._loads.over()  # also where a broken release was taken back
+            return False
+        if not self._loads.due(stamp):
+            return False
+        if self._swap(self._load, self._loads, stamp):
             # Only now: whoever asks meanwhile must not take the old for up to date.
             self._stamp, self._revision = stamp, revision
-            return True
+            self._renewals.over()
+        return True
+
+    def _renew(self, revision: str) -> bool:
+        if self._loaded is None or revision == self._revision:
+            self._renewals.over()
+            return False
+        if not self._renewals.due(revision):
+            return False
+        if self._swap(self._renewed, self._renewals, revision):
+            self._revision = revision
+        return True
 
     def _follow(self) -> None:
         """Renew, or wait for whoever does; what is out of date is not served meanwhile."""
         renewing = threading.Thread(target=self.refresh, name="frontdesk-renew", daemon=True)
         renewing.start()
         renewing.join(RENEWAL_S)
-        if renewing.is_alive():
+        if renewing.is_alive() or self._renewals.error:
             raise NotReady(
                 "the help articles are being renewed: ask again in a moment",
                 zh="帮助文章正在更新，请稍后再问。",
             )
 
-    def _swap(self, load: Callable[[], Loaded]) -> None:
+    def _swap(self, load: Callable[[], Loaded], tries: Tries, wanted: object) -> bool:
         began = time.monotonic()
         try:
             loaded = load()
         except Exception as error:  # any fault of a new release must leave the old one serving
-            self._error = _shown(self.name, error)
+            tries.failed(wanted, _shown(self.name, error))
             log.error("load_failed", feature=self.name, exc_info=error)
-            return
-        self._loaded, self._error = loaded, None
+            return False
+        self._loaded = loaded
+        tries.over()
         seconds = round(time.monotonic() - began, 2)
         log.info("loaded", feature=self.name, release=loaded.release, seconds=seconds)
+        return True
 
     def _renewed(self) -> Loaded:
         assert self._renewal is not None
@@ -146,13 +169,13 @@ class Slot:
         return self._loaded._replace(value=self._renewal.renew(self._loaded.value))
 
     def _revised(self) -> str:
-        """The data's revision; the one at hand while it cannot be asked: the turn itself will say
+        """The data's revision; the latest known while it cannot be asked: the turn itself will say
         that the database is lost."""
         try:
-            return self._renewal.revision() if self._renewal else ""
+            self._latest = self._renewal.revision() if self._renewal else ""
         except Exception as error:
             log.error("revision_unknown", feature=self.name, exc_info=error)
-            return self._revision
+        return self._latest
 
     def _look(self) -> object:
         """Names, sizes and times of the release's files: all of them, so that a promote that was

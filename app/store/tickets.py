@@ -1,7 +1,8 @@
 """Tickets: conversations handed to a person, and which agent has them (an app.core.desk.Desk).
 
 Agents see every owner's tickets: who calls here has checked the role. A ticket goes open -> taken
--> closed; handed back, it is open again and the bot answers meanwhile.
+-> closed; handed back, it is open again and the bot answers meanwhile. So it is when its agent is
+removed (`freed`), and with `force`, an admin's, nobody's absence keeps a ticket from others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.desk import Packet, Reason
@@ -96,33 +97,32 @@ class Tickets:
             ticket = session.scalar(_under_way(conversation_id))
             return _view(ticket) if ticket else None
 
-    def take(self, ticket_id: str, agent: str) -> TicketView:
+    def take(self, ticket_id: str, agent: str, *, force: bool = False) -> TicketView:
         """`agent` answers from now on, the bot is silent; again changes nothing.
 
-        Raises NotFound, or Held: somebody else has it (who is named), or it is closed.
+        force: also where somebody else has it. Raises NotFound, or Held: somebody else has it (who
+        is named), or it is closed.
         """
         with self._store.write() as session:
-            ticket = _found(session, ticket_id, lock=True)
-            if ticket.status == "closed" or ticket.agent not in (None, agent):
-                raise _held(ticket)
+            ticket = _within_reach(session, ticket_id, agent, force)
             ticket.status, ticket.agent, ticket.updated = "taken", agent, utc_now()
             _handled(session, ticket, agent)
             return _view(ticket)
 
-    def release(self, ticket_id: str, agent: str) -> TicketView:
-        """Back into the queue; the bot answers meanwhile. Raises as `take`; by its agent alone."""
+    def release(self, ticket_id: str, agent: str, *, force: bool = False) -> TicketView:
+        """Back into the queue; the bot answers meanwhile. Raises as `take`, and for an open one."""
         with self._store.write() as session:
-            ticket = _own(session, ticket_id, agent)
+            ticket = _within_reach(session, ticket_id, agent, force)
+            if ticket.status != "taken":
+                raise _held(ticket)
             ticket.status, ticket.agent, ticket.updated = "open", None, utc_now()
             _handled(session, ticket, None)
             return _view(ticket)
 
-    def close(self, ticket_id: str, agent: str) -> TicketView:
-        """Done; the bot answers what comes next. Raises as `release`; an open one may be closed."""
+    def close(self, ticket_id: str, agent: str, *, force: bool = False) -> TicketView:
+        """Done; the bot answers what comes next. Raises as `take`; an open one may be closed."""
         with self._store.write() as session:
-            ticket = _found(session, ticket_id, lock=True)
-            if ticket.status == "closed" or ticket.agent not in (None, agent):
-                raise _held(ticket)
+            ticket = _within_reach(session, ticket_id, agent, force)
             ticket.status, ticket.agent, ticket.updated = "closed", agent, utc_now()
             talk = _handled(session, ticket, None)
             if talk is not None and talk.memory:
@@ -135,6 +135,19 @@ class Tickets:
         with self._store.read() as session:
             found = session.execute(query).all()
         return {"open": 0, "taken": 0, "closed": 0} | dict(found)
+
+
+def freed(session: Session, agent: str) -> None:
+    """What `agent` has goes back into the queue, and the bot answers meanwhile."""
+    now = utc_now()
+    session.execute(
+        update(Ticket)
+        .where(Ticket.agent == agent, Ticket.status == "taken")
+        .values(status="open", agent=None, updated=now)
+    )
+    session.execute(
+        update(Conversation).where(Conversation.handled_by == agent).values(handled_by=None)
+    )
 
 
 def priority(packet: Packet) -> int:
@@ -159,9 +172,9 @@ def _found(session: Session, ticket_id: str, *, lock: bool = False) -> Ticket:
     return ticket
 
 
-def _own(session: Session, ticket_id: str, agent: str) -> Ticket:
+def _within_reach(session: Session, ticket_id: str, agent: str, force: bool) -> Ticket:
     ticket = _found(session, ticket_id, lock=True)
-    if ticket.status != "taken" or ticket.agent != agent:
+    if ticket.status == "closed" or (ticket.agent not in (None, agent) and not force):
         raise _held(ticket)
     return ticket
 

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select
 
 from app.core.errors import InputError, NotFound, nearest
 from app.store.models import Login, User, utc_now
+from app.store.tickets import freed
 
 if TYPE_CHECKING:
     from app.store.db import Store
@@ -79,9 +80,11 @@ class Users:
             session.execute(delete(Login).where(Login.user_name == name))
 
     def remove(self, name: str) -> None:
-        """Take the user away, and all sessions with it. Raises NotFound."""
+        """Take the user away, and all sessions with it; tickets that the user has go back into the
+        queue. Raises NotFound."""
         name = self.get(name).name
         with self._store.write() as session:
+            freed(session, name)
             session.execute(delete(Login).where(Login.user_name == name))
             session.execute(delete(User).where(User.name == name))
 

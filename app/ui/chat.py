@@ -61,7 +61,7 @@ class ChatTab(Asking):
         )  # fmt: skip
         self.correction.listen(self.conversation, language)
         self.talks.listen(self.conversation, language)
-        self.mine.listen()
+        self.mine.listen(language)
         self._listen(language)
 
     # Components ---------------------------------------------------------------------------------

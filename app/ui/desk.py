@@ -192,7 +192,7 @@ class DeskTab:
             updates |= {
                 self.detail: desk_tickets.detail(opened, me, now, language),
                 self.talk: desk_tickets.talk(opened.turns, me, language),
-                **self._acts(opened.ticket, me),
+                **self._acts(opened.ticket, account),
             }
         return updates | {self.seen: self._mark(account, shown)}
 
@@ -203,13 +203,15 @@ class DeskTab:
             self.release: away, self.close: away, self.answering: away,
         }  # fmt: skip
 
-    def _acts(self, ticket: TicketView, me: str) -> Updates:
-        mine = ticket.status == "taken" and ticket.agent == me
-        free = ticket.status == "open"
+    def _acts(self, ticket: TicketView, account: Account) -> Updates:
+        taken, free = ticket.status == "taken", ticket.status == "open"
+        mine = taken and ticket.agent == account.name
+        # An admin also frees what an agent took and left.
+        others = taken and not mine and account.role == "admin"
         return {
-            self.take: gr.update(visible=free),
-            self.release: gr.update(visible=mine),
-            self.close: gr.update(visible=mine or free),
+            self.take: gr.update(visible=free or others),
+            self.release: gr.update(visible=mine or others),
+            self.close: gr.update(visible=mine or free or others),
             self.answering: gr.update(visible=mine),
         }
 

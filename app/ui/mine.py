@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from app.services import Services
 from app.ui.i18n import text
-from app.ui.page import PRIVATE, Labels, Updates, note
+from app.ui.page import PRIVATE, Labels, Toasted, Updates, asker, note
 from app.ui.talks import focus
+
+# The page makes the file: only its own calls know the owner where a browser keeps our cookie back,
+# as inside another site, and no copy of what was said lies in a folder of the server.
+_SAVE: dict[str, Any] = {"fn": None, "js": "(data) => window.frontdesk.save(data)", **PRIVATE}
 
 
 class Mine:
@@ -16,10 +22,13 @@ class Mine:
     def __init__(self, services: Services, labels: Labels) -> None:
         self._services = services
         with gr.Row(elem_id="mine"):
-            labels.make(gr.HTML, {"value": download}, elem_id="mine-out")
+            self.out = labels.make(
+                gr.Button, {"value": "mine.download"}, size="sm", elem_id="mine-out"
+            )
             self.delete = labels.make(
                 gr.Button, {"value": "mine.delete"}, size="sm", elem_id="erase"
             )
+        self._data = gr.JSON(visible=False)
         with gr.Column(visible=False, elem_id="erasing", elem_classes="sheet") as self.sheet:
             labels.make(
                 gr.HTML, {"value": lambda lang: f'<p role="alert">{text(lang, "mine.sure")}</p>'}
@@ -32,10 +41,19 @@ class Mine:
                     gr.Button, {"value": "mine.keep"}, size="sm", elem_id="erase-not"
                 )
 
-    def listen(self) -> None:
+    def listen(self, language: gr.State) -> None:
         """Wire the panel; what follows a deletion is up to the tab (`gone`, `erase`)."""
+        saved = self.out.click(self.taken_out, [language], [self._data], **PRIVATE)
+        saved.then(inputs=[self._data], outputs=[self._data], **_SAVE)
         self.delete.click(self.ask_sure, None, [self.sheet], **PRIVATE).then(**focus("#erase-not"))
         self.keep.click(self.closed, None, [self.sheet], **PRIVATE).then(**focus("#erase"))
+
+    def taken_out(self, language: str, request: gr.Request) -> Updates:
+        """All that is kept of the visitor, for the file that the page saves."""
+        with Toasted(language):
+            who = asker(self._services, request)
+            return {self._data: self._services.export_mine(who.owner)}
+        return {}
 
     def ask_sure(self) -> Updates:
         """The panel that asks whether all may be deleted for good."""
@@ -49,9 +67,3 @@ class Mine:
         """Delete all of the owner's for good, and say so."""
         self._services.delete_mine(owner)
         note(language, "mine.deleted")
-
-
-def download(language: str) -> str:
-    """The link to app.web.me, which knows the visitor by the same cookie as the page."""
-    words = text(language, "mine.download")
-    return f'<a href="v1/me/export" download="my-data.json">{words}</a>'

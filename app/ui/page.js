@@ -209,6 +209,17 @@
       if (typed === undefined || (question && typed.length <= bound)) echo(question);
       return typed?.slice(0, Math.max(bound + 1, 50000));
     },
+    // What is kept of the visitor, as a file; once saved, the page forgets it.
+    save(data) {
+      if (!data) return null;
+      const file = new Blob([JSON.stringify(data, null, 2)], { type: "application/json" });
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(file);
+      link.download = "my-data.json";
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      return null;
+    },
     focus(selector) { document.querySelector(selector)?.focus(); },
     focusQuestion() {
       document.querySelector("#talk")?.classList.remove("sending");

@@ -14,6 +14,7 @@ import structlog
 
 from app.core.errors import AppError, NotReady
 from app.services import Services
+from app.serving.quota import counted
 from app.ui.i18n import text
 
 log = structlog.get_logger(__name__)
@@ -39,9 +40,9 @@ class Asker(NamedTuple):
 def asker(services: Services, request: gr.Request) -> Asker:
     """From the cookie; a page without one is its session, and the limit counts its address."""
     owner = services.visitors.owner_of(request.cookies, request.session_hash or "")
-    if owner.startswith("visitor:"):
-        return Asker(owner, owner)
     address = request.client.host if request.client else "unknown"
+    if owner.startswith("visitor:"):
+        return Asker(owner, counted(owner, address))
     return Asker(owner, f"address:{address}")
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 
 from app.core.visitor import Visitor
 from app.services import Services
+from app.serving.accounts import Account, NotAllowed
 from app.web.failures import language_of
 from app.web.schemas import (
     ERRORS,
@@ -39,7 +40,12 @@ def router(services: Services) -> APIRouter:
 
     @api.post("/recommendations", response_model=RecommendResponse, tags=["recommendations"])
     def recommendations(request: Request, wanted: RecommendRequest, visitor: Asking) -> Any:
-        """Products for a customer, for what is liked, or for what is looked for, with reasons."""
+        """Products for a customer, for what is liked, or for what is looked for, with reasons.
+
+        `user` is for agents and admins: send the cookie that POST /login sets. Others get 403.
+        """
+        if wanted.user is not None:
+            _staff(services.accounts.who(request.cookies))
         suggestions = services.recommend(
             visitor.owner, user=wanted.user, liked=wanted.liked, query=wanted.query,
             filters=wanted.filters, k=wanted.k,
@@ -57,6 +63,20 @@ def router(services: Services) -> APIRouter:
         return {"stored": True}
 
     return api
+
+
+def _staff(account: Account) -> None:
+    """Raises NotAllowed for others: reasons name what a customer bought.
+
+    Also for the demo shop, where nothing needs it: the page's own tab goes by what is liked.
+    """
+    if account.role == "customer":
+        raise NotAllowed(
+            "user: what a customer bought is shown to agents and admins alone. Log in as one "
+            "(POST /login, and send its cookie), or leave out `user` and name products in `liked`",
+            zh="user：顾客买过什么，只给客服和管理员看。请先登录（POST /login，带上它的 cookie），"
+            "或去掉 user，在 liked 里写商品。",
+        )
 
 
 def _release(services: Services) -> str:

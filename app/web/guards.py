@@ -39,6 +39,13 @@ HEADERS = {
 # Gradio fetches a URL behind file= or proxy= for the client; its monitoring shows usage to anyone.
 _FETCH = re.compile(r"/+gradio_api/+(?:file|proxy)[=/]\s*(?:[a-z][a-z0-9+.-]+:|[/\\]{2})", re.I)
 _CLOSED = re.compile(r"/+(?:gradio_api/+)?monitoring(?:/|$)", re.I)
+# Nothing on the page takes a file, so nobody may leave one on our disk. And the page calls by
+# number, through the queue or run/predict (what has queue=False): no door by name is needed.
+_UNUSED = re.compile(
+    r"/+gradio_api/+(?:upload|upload_progress|process_recording|component_server|deep_link"
+    r"|run(?!/+predict/*$)|api|call)(?:/|$)",
+    re.I,
+)
 
 
 class Forbidden(AppError):
@@ -65,7 +72,7 @@ class SecurityHeaders:
 
 
 class ClosedDoors:
-    """404 for Gradio's URL fetching and monitoring, in whatever spelling."""
+    """404 for Gradio's URL fetching, monitoring, uploads and direct calls, in any spelling."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -86,7 +93,7 @@ def closed(path: str) -> bool:
         if decoded == path:
             break
         path = decoded
-    return bool(_FETCH.match(path) or _CLOSED.match(path))
+    return any(door.match(path) for door in (_FETCH, _CLOSED, _UNUSED))
 
 
 class BodyLimit:
@@ -150,4 +157,12 @@ class OriginCheck:
         if origin is None:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
         allowed = path.startswith("/v1/") and origin in self._allowed
-        return allowed or urlsplit(origin).netloc == headers.get("host")
+        return allowed or _host(origin) == headers.get("host")
+
+
+def _host(origin: str) -> str:
+    """The origin's host and port; none where it is no URL, such as "null" or "http://["."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

@@ -135,7 +135,7 @@ class RecommendRequest(_In):
     """What to go by; with nothing: what is popular."""
 
     user: str | None = Field(None, max_length=64)
-    """A customer of the shop."""
+    """A customer of the shop; for agents and admins, who send the cookie of POST /login."""
     liked: list[str] = Field(default_factory=list)
     query: str | None = None
     filters: Filters = Field(default_factory=Filters)
@@ -191,6 +191,7 @@ class ErrorOut(BaseModel):
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorOut, "description": "Bad input"},
+    403: {"model": ErrorOut, "description": "Not for who asks, or from a page of another site"},
     404: {"model": ErrorOut, "description": "No such thing, or not yours"},
     413: {"model": ErrorOut, "description": "Too large"},
     429: {"model": ErrorOut, "description": "Too many requests; see Retry-After"},

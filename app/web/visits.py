@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.visitor import COOKIE, MAX_AGE_S, Visitor, Visitors
+from app.serving.quota import counted
 
 
 class Visits:
@@ -36,7 +37,8 @@ class Visits:
         if scope["path"].startswith("/v1/"):
             connection = HTTPConnection(scope)
             address = connection.client.host if connection.client else ""
-            return self._visitors.of_request(connection.cookies, address)
+            visitor = self._visitors.of_request(connection.cookies, address)
+            return visitor._replace(quota=counted(visitor.quota, address))
         if scope["path"] == "/" and scope["method"] == "GET":
             owner = self._visitors.owner_in(HTTPConnection(scope).cookies)
             return Visitor(owner, owner) if owner else self._new()
