@@ -19,7 +19,7 @@ from app.core.settings import Settings, signing_secret
 from app.core.visitor import Visitors
 from app.serving.accounts import Accounts
 from app.serving.deskwork import Deskwork
-from app.serving.features import Loaders, loaders
+from app.serving.features import Loaders, demo_answers, loaders
 from app.serving.loading import Readiness, Slot, Watcher
 from app.serving.metrics import Metrics
 from app.serving.quota import Quota
@@ -112,6 +112,11 @@ class Services:
     def shop(self) -> Shop:
         """Catalogue and recommender now served. Raises NotReady, or why it failed to load."""
         return self._slots["recommend"].current()  # type: ignore[no-any-return]
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo shop's articles answer: the page says then that the shop is invented."""
+        return demo_answers(self.settings, self.store)
 
     # Calls --------------------------------------------------------------------------------------
 

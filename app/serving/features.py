@@ -66,6 +66,11 @@ def articles(settings: Settings, store: Store | None) -> list[dict[str, Any]]:
     return [*corpus(ARTICLES).docs, *ingested]
 
 
+def demo_answers(settings: Settings, store: Store) -> bool:
+    """Whether the demo shop's articles are among those that answer."""
+    return settings.keep_demo_articles or not store.articles.revision()
+
+
 def verify(settings: Settings) -> dict[str, str]:
     """Check every release that would be served by its hashes; returns its id by feature.
 
