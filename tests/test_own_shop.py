@@ -12,9 +12,12 @@ import yaml
 from fastapi.testclient import TestClient
 
 from app.core import brief as briefs
+from app.core.errors import ConfigError
 from app.core.files import ROOT
+from app.core.settings import Settings
 from app.server import create_app
 from app.services import Services
+from app.serving import features, own
 from app.ui import build
 from tests import helpers_ui
 from tests.helpers_ui import made, visitor
@@ -109,3 +112,77 @@ def test_the_page_has_no_name_of_its_own() -> None:
     files = [f for part in ("ui", "web") for f in (ROOT / "app" / part).iterdir() if f.is_file()]
     named = [f.name for f in files if re.search("Fern (&|&amp;) Kettle", f.read_text("utf-8"))]
     assert named == []
+
+
+# Goods ------------------------------------------------------------------------------------------
+
+ITEMS = """item,title,text,price,category,stock
+bell,Brass Bell,Rings over two streets,12.50,Parts,9
+pump,Floor Pump,Reads bar and psi,39.00,Tools,3
+lamp,Front Lamp,Runs on a dynamo,45.00,Parts,
+"""
+
+
+@pytest.fixture
+def goods(tmp_path: Path) -> Path:
+    """A bicycle shop's catalogue, with one purchase."""
+    folder = tmp_path / "goods"
+    folder.mkdir()
+    (folder / "items.csv").write_text(ITEMS)
+    (folder / "ratings.csv").write_text("user,item\nc1,bell\n")
+    return folder
+
+
+def test_own_goods_are_recommended_and_the_demos_are_not(goods: Path) -> None:
+    settings = Settings(model="scripted", catalogue=f"file:{goods}")
+    assert features.verify(settings) == {}
+    shop = features.loaders(settings)["recommend"][0]().value
+    assert {found.id for found in shop.suggest()} == {"bell", "pump", "lamp"}
+    assert shop.suggest(query="a floor pump")[0].title == "Floor Pump"
+
+
+@pytest.mark.parametrize(
+    ("ref", "found"),
+    [
+        ("goods", "data reference 'goods': expected demo:NAME"),
+        ("file:/no/such/folder", "found nothing at /no/such/folder"),
+        ("demo:ordres", "Did you mean 'orders'"),
+        ("{goods}", "data reference '/"),
+    ],
+)
+def test_a_catalogue_that_is_none_is_a_sentence_at_the_start(
+    goods: Path, ref: str, found: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        features.verify(Settings(model="scripted", catalogue=ref.format(goods=goods)))
+    assert found in refused.value.message
+    assert "expected a folder with items.csv (item, title" in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "found"),
+    [
+        ("items.csv", None, "has no items.csv"),
+        ("ratings.csv", None, "expected ratings.csv"),
+        ("items.csv", "item,price\nbell,dear\n", "items.csv:2: expected a number"),
+        ("ratings.csv", "who,what\na,b\n", "'user'"),
+    ],
+)
+def test_a_folder_that_lacks_something_says_what(
+    goods: Path, file: str, text: str | None, found: str
+) -> None:
+    (goods / file).unlink() if text is None else (goods / file).write_text(text)
+    with pytest.raises(ConfigError, match="catalogue: ") as refused:
+        own.goods(f"file:{goods}")
+    assert found in refused.value.message
+
+
+def test_a_catalogue_that_goes_bad_leaves_recommendations_failed(goods: Path) -> None:
+    running = Services(Settings(model="scripted", catalogue=f"file:{goods}"))
+    (goods / "items.csv").unlink()
+    running.load()
+    state = running.ready().state["recommend"]
+    assert state["state"] == "failed"
+    assert "has no items.csv" in state["error"]
+    running.store.close()
