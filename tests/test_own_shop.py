@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
+from app import prepare
 from app.core import brief as briefs
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, StoreDown
 from app.core.files import ROOT
 from app.core.settings import Settings
 from app.server import create_app
 from app.services import Services
 from app.serving import features, own
+from app.store.db import open_store
 from app.ui import build
 from tests import helpers_ui
 from tests.helpers_ui import made, visitor
@@ -186,3 +189,146 @@ def test_a_catalogue_that_goes_bad_leaves_recommendations_failed(goods: Path) ->
     assert state["state"] == "failed"
     assert "has no items.csv" in state["error"]
     running.store.close()
+
+
+# Orders -----------------------------------------------------------------------------------------
+
+ORDERS = """
+from datetime import UTC, datetime
+
+from app.core.commerce import Line, OrderView, Refused
+
+ORDER = OrderView("FK-70001", "shipped", datetime(2026, 3, 1, tzinfo=UTC), "1 Hub Lane", "GB",
+                  [Line("bell", "Brass Bell", 2, 1250)])
+
+
+MADE = []
+
+
+class Orders:
+    def find(self, order, email):
+        known = order.upper() == ORDER.id and email.strip().lower() == "jo@example.net"
+        return ORDER if known else None
+
+    def cancel(self, order, email, *, key):
+        return Refused("too_late", "2 hours")
+
+    def change_address(self, order, email, address, *, key):
+        return Refused("too_late")
+
+    def request_return(self, order, email, product, quantity, reason, *, key):
+        return Refused("too_early")
+
+    def stock(self, product):
+        return None
+
+
+class Needy(Orders):
+    def __init__(self, url):
+        self.url = url
+
+
+class Slow(Orders):
+    async def find(self, order, email):
+        return ORDER
+
+
+def make():
+    MADE.append(1)
+    return Orders()
+
+
+def broken():
+    raise OSError("no route to the warehouse")
+
+
+ready = Orders()
+nothing = object()
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of the shop's own, importable for this test."""
+    name = f"bolt_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(ORDERS)
+    (tmp_path / f"{name}_typo.py").write_text("import nowhere_at_all\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+@pytest.mark.parametrize("named", ["Orders", "make", "ready"])
+def test_a_class_a_function_or_an_object_is_the_shops_system(module: str, named: str) -> None:
+    assert own.commerce(f"{module}:{named}").find("FK-70001", "jo@example.net")
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("orders", "expected module:name, such as shop.orders:Orders, found 'orders'"),
+        (":Orders", "found ':Orders'"),
+        ("no.such.shop:Orders", "cannot import no.such.shop (ModuleNotFoundError: No module"),
+        ("{module}_typo:Orders", "No module named 'nowhere_at_all'"),
+        ("{module}:Order", "has no 'Order'. Did you mean 'Orders'?"),
+        ("{module}:nothing", "is object without find, cancel, change_address, request_return"),
+        ("{module}:Needy", "wants arguments (missing a required argument: 'url')"),
+        ("{module}:Slow", "is Slow without find; expected the functions find"),
+        ("{module}:broken", "(OSError: no route to the warehouse)"),
+    ],
+)
+def test_what_is_no_commerce_is_refused_before_anything_is_opened(
+    module: str, own_var: Path, named: str, told: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Services(Settings(commerce=named.format(module=module)))
+    assert told in refused.value.message
+    assert not list(own_var.glob("*.db"))
+
+
+def test_an_error_written_for_its_reader_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down() -> None:
+        raise StoreDown("the warehouse is closed")
+
+    monkeypatch.setattr(own, "shop", down, raising=False)
+    with pytest.raises(StoreDown, match="the warehouse is closed"):
+        own.commerce("app.serving.own:shop")
+
+
+def test_order_status_is_told_from_the_shops_own_system(module: str) -> None:
+    served = Services(Settings(model="scripted", commerce=f"{module}:make"))
+    served.load()
+    client = TestClient(create_app(served.settings, served))
+    said = [say(client, "Where is my order FK-70001?")]
+    said.append(say(client, "jo@example.net", said[-1]["frontdesk"]["conversation_id"]))
+    first, second = (answer["choices"][0]["message"]["content"] for answer in said)
+    assert "shipped" not in first
+    assert "FK-70001" in second
+    assert "on its way" in second or "shipped" in second
+    assert sys.modules[module].MADE == [1]
+    served.stop()
+    served.store.close()
+
+
+def say(client: TestClient, text: str, conversation: str | None = None) -> Any:
+    """One turn over HTTP."""
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": text}]}
+    if conversation:
+        body["frontdesk"] = {"conversation_id": conversation}
+    answer = client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+def test_preparing_loads_the_demos_orders_only_where_there_are_no_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    theirs: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(prepare, "_weights", lambda _: "there")
+    monkeypatch.setattr(prepare, "_learnt", lambda: "learnt")
+    (tmp_path / "shop.yaml").write_text("commerce: shop.orders:Orders\n" if theirs else "port: 1\n")
+    prepare.prepare(tmp_path / "shop.yaml")
+    assert ("left out: shop.orders:Orders has the orders" in capsys.readouterr().out) is theirs
+    store = open_store(Settings().database)
+    assert (store.orders.counts().orders == 0) is theirs
+    store.close()
