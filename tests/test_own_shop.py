@@ -12,15 +12,16 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-from app import prepare
+from app import launch, prepare
+from app.__main__ import main
 from app.core import brief as briefs
 from app.core.errors import ConfigError, StoreDown
-from app.core.files import ROOT
+from app.core.files import DEMO, ROOT
 from app.core.settings import Settings
 from app.server import create_app
 from app.services import Services
 from app.serving import features, own
-from app.store.db import open_store
+from app.store.db import Store, open_store
 from app.ui import build
 from tests import helpers_ui
 from tests.helpers_ui import made, visitor
@@ -332,3 +333,53 @@ def test_preparing_loads_the_demos_orders_only_where_there_are_no_own(
     store = open_store(Settings().database)
     assert (store.orders.counts().orders == 0) is theirs
     store.close()
+
+
+# The start --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path / 'start.db'}")
+    yield opened
+    opened.close()
+
+
+def still(store: Store, **settings: Any) -> list[str]:
+    return own.still_demo(Settings(**settings), briefs.read(), store)
+
+
+def test_the_start_names_what_is_the_demos_beside_own_articles(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.orders.load_demo(DEMO)
+    assert still(store) == []
+    store.articles.replace({"punctures.md": [ARTICLE]})
+    assert still(store) == ["contact", "catalogue", "orders"]
+    assert still(store, commerce="shop:Orders") == ["contact", "catalogue"]
+    own_brief(tmp_path, monkeypatch, contact="ride@bolt.example.org")
+    assert still(store, catalogue="file:goods", commerce="shop:Orders") == []
+
+
+def test_the_banner_warns_in_one_line() -> None:
+    quiet, loud = (
+        launch.banner(Settings(), {}, "http://127.0.0.1:1", still).splitlines()
+        for still in ([], ["contact", "orders"])
+    )
+    (warning,) = set(loud) - set(quiet)
+    assert "still the demo's beside your own articles: contact, orders" in warning
+    assert loud[-1] == "  http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("key", ["catalogue", "commerce"])
+def test_a_wrong_name_ends_the_start_with_status_2_before_the_port_is_bound(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch, "bind", lambda *_: pytest.fail("bound a port"))
+    (tmp_path / "shop.yaml").write_text(f"{key}: nothing\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["--model", "scripted", "--settings", str(tmp_path / "shop.yaml")])
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {key}: ")
+    assert err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What a shop brings of its own: its goods and its orders.
+"""What a shop brings of its own: its goods and its orders; and what is still the demo's.
 
 Both are named in the settings and checked at the start, so that a wrong name is a sentence and not
 an answer that fails in front of a customer.
@@ -11,13 +11,18 @@ import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
+from app.core.brief import Brief
 from app.core.commerce import Commerce
 from app.core.data import interactions
 from app.core.errors import AppError, ConfigError, InputError, nearest
 from app.core.kinds import Interactions
+from app.core.settings import Settings
+from app.store.db import Store
 
 CALLS = ("find", "cancel", "change_address", "request_return")
 """What the flows call; only a flow of the shop's own may ask for `stock`."""
+DEMO_ENDING = ".example"
+"""Of the demo's contact; no real address ends so (RFC 2606)."""
 _FOLDER = (
     "expected a folder with items.csv (item, title, text, price, category, stock) and ratings.csv "
     "(user, item), such as file:shop/goods"
@@ -55,6 +60,18 @@ def commerce(named: str) -> Commerce:
             "app/core/commerce.py has them"
         )
     return cast("Commerce", found)
+
+
+def still_demo(settings: Settings, brief: Brief, store: Store) -> list[str]:
+    """What is the demo's yet beside ingested articles; nothing while there are none of those."""
+    if not store.articles.revision():
+        return []
+    still = {
+        "contact": brief.contact.endswith(DEMO_ENDING),
+        "catalogue": settings.catalogue.startswith("demo:"),
+        "orders": settings.commerce is None and store.orders.counts().orders > 0,
+    }
+    return [what for what, is_demo in still.items() if is_demo]
 
 
 def _named(named: str) -> Any:
