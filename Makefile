@@ -1,6 +1,7 @@
 # The whole interface: setup, run, loop, test, prove, lint, bench, verify-hub. See README.md.
 PYTHON ?= python3
 PORT ?= 7860
+SETTINGS ?=
 FEATURE ?= sentiment
 NAME ?= retrieval
 TORCH_INDEX ?=
@@ -18,10 +19,10 @@ help:            ## this list
 setup:           ## .venv, locked packages, weights unpacked, database, demo shop (idempotent)
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON) here: install Python 3.11 or newer, or make PYTHON=/path/to/python" >&2; exit 2; }
 	@$(PYTHON) requirements/install.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
-	@$(PY) -m app.prepare
+	@$(PY) -m app.prepare $(if $(SETTINGS),--settings $(SETTINGS))
 
-run: setup       ## serve the page on http://127.0.0.1:7860 (PORT=...)
-	@$(PY) -m app --port $(PORT)
+run: setup       ## serve the page on http://127.0.0.1:7860 (PORT=..., SETTINGS=FILE)
+	@$(PY) -m app --port $(PORT) $(if $(SETTINGS),--settings $(SETTINGS))
 
 loop: setup      ## feedback -> data -> LoRA -> evaluate -> gate -> promote (FEATURE=sentiment|support)
 	@$(PY) -m deploy.loop --feature $(FEATURE)

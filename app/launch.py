@@ -10,9 +10,11 @@ import logging
 import os
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
@@ -20,6 +22,9 @@ from app.core.config import dump
 from app.core.errors import InputError
 from app.core.files import var_dir, writable
 from app.core.settings import Settings, load
+
+if TYPE_CHECKING:
+    from app.services import Services
 
 GRACE_S = 2
 """What open connections get after Ctrl-C or SIGTERM; turns under way are stopped and stored."""
@@ -31,16 +36,21 @@ def serve(file: Path | None = None, **flags: object) -> None:
     Raises, before anything is bound: ConfigError, Mismatch (a release that is not what was
     evaluated), WeightsMissing, InputError (port taken, folder that cannot be written).
     """
+    from app.services import Services
     from app.serving.features import verify
+    from app.serving.own import still_demo
 
     settings = load(file, **flags)
     writable(var_dir())
     if settings.threads:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch is imported
     releases = verify(settings)
-    listener = bind(settings.host, settings.port)
-    print(banner(settings, releases, url(listener)), flush=True)
-    _run(settings, listener)
+    services = Services(settings)
+    with closing(services.store):
+        listener = bind(settings.host, settings.port)
+        still = still_demo(settings, services.brief, services.store)
+        print(banner(settings, releases, url(listener), still), flush=True)
+        _run(services, listener)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -71,26 +81,37 @@ def url(listener: socket.socket) -> str:
     return f"http://{shown}:{port}"
 
 
-def banner(settings: Settings, releases: dict[str, str], address: str) -> str:
-    """What is served: the resolved settings without secrets, the releases, the URL."""
+def banner(
+    settings: Settings, releases: dict[str, str], address: str, still: Sequence[str] = ()
+) -> str:
+    """What is served: the resolved settings without secrets, the releases, the URL.
+
+    still: what is the demo's yet beside own articles, which is warned of.
+    """
     shown = settings.model_copy(
         update={"secret": None, "database_url": _without_password(settings.database)}
     )
     lines = [line for line in dump(shown).splitlines() if not line.startswith("secret:")]
     served = [f"release {feature}: {release}" for feature, release in releases.items()]
-    return "\n".join(["Frontdesk", *(f"  {line}" for line in [*lines, *served]), f"  {address}"])
+    said = [*lines, *served, *_warned(still), address]
+    return "\n".join(["Frontdesk", *(f"  {line}" for line in said)])
+
+
+def _warned(still: Sequence[str]) -> list[str]:
+    told = f"warning: still the demo's beside your own articles: {', '.join(still)}"
+    return [f"{told} (README.md, Your own shop)"] if still else []
 
 
 def _without_password(database: str) -> str:
     return make_url(database).render_as_string(hide_password=True)
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
+def _run(services: Services, listener: socket.socket) -> None:
     import uvicorn
 
     from app.server import create_app
 
-    app = create_app(settings)
+    app = create_app(services.settings, services)
 
     class Server(uvicorn.Server):
         """Stops the turns at the first signal, so that their streams end and connections close."""

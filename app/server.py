@@ -62,8 +62,9 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     failures.install(app)
     for part in (operations, chat, features, me):
         app.include_router(part.router(services))
-    app.include_router(login.router(services, signin.page))
-    app.include_router(articles.router(services, article.page))
+    shop = services.brief.name
+    app.include_router(login.router(services, partial(signin.page, shop)))
+    app.include_router(articles.router(services, partial(article.page, shop)))
     docs.install(app)
     app.include_router(_nothing())
     _in_a_loop(partial(_mount_page, app, settings, services))

@@ -13,13 +13,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.core import brief as briefs
+from app.core.commerce import Commerce
 from app.core.errors import InputError, TooLarge
 from app.core.release import Release
 from app.core.settings import Settings, signing_secret
 from app.core.visitor import Visitors
+from app.serving import own
 from app.serving.accounts import Accounts
 from app.serving.deskwork import Deskwork
-from app.serving.features import Loaders, loaders
+from app.serving.features import Loaders, demo_answers, loaders
 from app.serving.loading import Readiness, Slot, Watcher
 from app.serving.metrics import Metrics
 from app.serving.quota import Quota
@@ -52,7 +54,8 @@ class Services:
     """Everything a page or route needs. `start` loads in the background; `stop` ends it.
 
     `owner` is who asks (app.core.visitor); `quota` is who the rate limit counts, by default the
-    owner. Raises, wherever called: NotReady while the feature loads, TooMany over the limit.
+    owner. Raises, wherever called: NotReady while the feature loads, TooMany over the limit. Making
+    one raises ConfigError for what the settings or the brief name wrongly.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class Services:
     ) -> None:
         self.settings = settings
         self.brief = briefs.read()
+        theirs = own.commerce(settings.commerce) if settings.commerce else None
         self.store = store or open_store(settings.database)
+        self.commerce: Commerce = self.store.commerce if theirs is None else theirs
         secret = signing_secret(settings)
         self.visitors = Visitors(secret)
         self.accounts = Accounts(self.store, secret)
@@ -112,6 +117,11 @@ class Services:
     def shop(self) -> Shop:
         """Catalogue and recommender now served. Raises NotReady, or why it failed to load."""
         return self._slots["recommend"].current()  # type: ignore[no-any-return]
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo shop's articles answer: the page says then that the shop is invented."""
+        return demo_answers(self.settings, self.store)
 
     # Calls --------------------------------------------------------------------------------------
 
@@ -222,7 +232,7 @@ class Services:
     def _helpers(self) -> Helpers:
         """The shop's system, the desk, and the other features as far as they are loaded."""
         return Helpers(
-            commerce=self.store.commerce, desk=self.desk,
+            commerce=self.commerce, desk=self.desk,
             mood=mood.reader(self._predict), shop=self._suggests,
         )  # fmt: skip
 

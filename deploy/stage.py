@@ -106,7 +106,7 @@ def front_matter() -> str:
     pinned = dict(pin.split("==") for pin in manifest.pins())
     return "---\n" + yaml.safe_dump(
         {
-            "title": brief.name,
+            "title": f"{brief.name} help desk",
             "emoji": "🫖",
             "colorFrom": "green",
             "colorTo": "yellow",

@@ -94,7 +94,8 @@ def test_a_swapped_release_is_told_and_marked(ui: build.Page) -> None:
 def test_a_feature_that_failed_is_named() -> None:
     state = {"support": {"state": "failed", "error": "<secret path>"}}
     assert "(chat)" in build.status(state, None, "en")
-    assert "secret" not in build.status(state, None, "en") + build.foot(state, None, "en")
+    foot = build.foot(state, None, "en", demo=True)
+    assert "secret" not in build.status(state, None, "en") + foot
 
 
 def test_the_page_stands_where_every_model_failed(toasts: Toasts) -> None:
@@ -117,7 +118,7 @@ def test_the_page_stands_where_every_model_failed(toasts: Toasts) -> None:
 
 def test_release_names_are_escaped() -> None:
     state = {"support": {"state": "ready", "release": EVIL}}
-    assert "img" not in Markup(build.foot(state, None, "en")).tags
+    assert "img" not in Markup(build.foot(state, None, "en", demo=False)).tags
 
 
 def test_without_a_cookie_the_limit_counts_the_address(loaded: Services) -> None:

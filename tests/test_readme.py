@@ -52,6 +52,7 @@ def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
         "not run here: needs the Hub",
         "not run here: needs the Hub",
         "not run here: minutes on an idle machine",
+        "not run here: wants a shop of your own",
         "not run here: minutes on an idle machine",
         "not run here: needs a model server",
         "not run here: minutes, and packages of the extra bench",
@@ -63,9 +64,10 @@ def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
     assert notes[1][1] == "make verify-hub"
     assert notes[2][1].startswith("python -m app.knowledge.fit ")
     assert re.findall(r"eval bench (\S+)", notes[3][1]) == ["chat"]
-    assert re.findall(r"eval bench (\S+)", notes[4][1]) == ["train-encoder", "train-chat"]
-    assert "--model openai:" in notes[5][1]
-    assert "eval bench" in notes[6][1]
+    assert "--settings shop.yaml" in notes[4][1]
+    assert re.findall(r"eval bench (\S+)", notes[5][1]) == ["train-encoder", "train-chat"]
+    assert "--model openai:" in notes[6][1]
+    assert "eval bench" in notes[7][1]
 
 
 def test_make_has_the_targets_that_the_readme_names() -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.core import prompt, release, textprep
-from app.core.data import corpus, interactions
+from app.core.data import corpus
 from app.core.files import release_dir
 from app.core.release import Release
 from app.core.settings import Settings
 from app.models import references
 from app.models.base import Options
 from app.models.weights import Weights
+from app.serving import own
 from app.serving.loading import Loaded, Renewal
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Loaders = dict[
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 RECOMMENDER, RECOMMEND_VERSION = "hybrid", "recommend/1"
 SCRIPTED = "scripted"
-ARTICLES, ORDERS = "demo:support", "demo:orders"
+ARTICLES = "demo:support"
 
 
 def loaders(settings: Settings, store: Store | None = None) -> Loaders:
@@ -49,12 +50,12 @@ def loaders(settings: Settings, store: Store | None = None) -> Loaders:
         return {
             "support": (support, None, renewal),
             "sentiment": (_scripted_sentiment, None),
-            "recommend": (_scripted_shop, None),
+            "recommend": (partial(_scripted_shop, settings), None),
         }
     return {
         "support": (support, release_dir() / "support", renewal),
         "sentiment": (_sentiment, release_dir() / "sentiment"),
-        "recommend": (_shop, release_dir() / "recommend"),
+        "recommend": (partial(_shop, settings), release_dir() / "recommend"),
     }
 
 
@@ -66,15 +67,22 @@ def articles(settings: Settings, store: Store | None) -> list[dict[str, Any]]:
     return [*corpus(ARTICLES).docs, *ingested]
 
 
+def demo_answers(settings: Settings, store: Store) -> bool:
+    """Whether the demo shop's articles are among those that answer."""
+    return settings.keep_demo_articles or not store.articles.revision()
+
+
 def verify(settings: Settings) -> dict[str, str]:
     """Check every release that would be served by its hashes; returns its id by feature.
 
-    Raises InputError (what --model names is no model reference), Mismatch, naming file and sha256,
-    NotFound or WeightsMissing. Quick: weights' hashes are remembered by path, size and time.
-    `--model scripted` serves no release and checks none.
+    Raises InputError (what --model names is no model reference), ConfigError (what the settings
+    name as catalogue is none), Mismatch, naming file and sha256, NotFound or WeightsMissing.
+    Quick: weights' hashes are remembered by path, size and time. `--model scripted` serves no
+    release and checks none.
     """
     if settings.model is not None:
         references.parse(settings.model)
+    own.goods(settings.catalogue)
     if settings.model == SCRIPTED:
         return {}
     released = ["support", "sentiment", *(["recommend"] if _recommended() else [])]
@@ -132,27 +140,27 @@ def _scripted_sentiment() -> Loaded:
     return Loaded(ScriptedSentiment(), SCRIPTED)
 
 
-def _shop() -> Loaded:
+def _shop(settings: Settings) -> Loaded:
     served = _recommended()
     if served is None:
-        return _fitted(RECOMMENDER, references.resolve(ENCODER))
+        return _fitted(settings, RECOMMENDER, references.resolve(ENCODER))
     release.check(served, release_dir() / "recommend", RECOMMEND_VERSION)
     base = served.encoder or served.base
     weights = references.resolve(base.ref, sha256=base.sha256)
-    return _fitted(served.mode, weights)._replace(release=served.id)
+    return _fitted(settings, served.mode, weights)._replace(release=served.id)
 
 
-def _scripted_shop() -> Loaded:
-    return _fitted(RECOMMENDER, references.resolve(SCRIPTED))
+def _scripted_shop(settings: Settings) -> Loaded:
+    return _fitted(settings, RECOMMENDER, references.resolve(SCRIPTED))
 
 
-def _fitted(system: str, weights: Weights) -> Loaded:
+def _fitted(settings: Settings, system: str, weights: Weights) -> Loaded:
     from app.models.load import text_encoder
     from app.recommend import systems
     from app.recommend.shop import Shop
 
     encoder = text_encoder(weights)
-    data = interactions(ORDERS)
+    data = own.goods(settings.catalogue)
     recommender = systems.build(system, encoder)
     recommender.fit(data.ratings, data.items)
     shop = Shop(data.ratings, data.items, recommender, encoder)

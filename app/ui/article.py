@@ -15,13 +15,14 @@ _WEB = ("http://", "https://")
 _HEADING = re.compile(r"^#{1,6} +(.+)$")
 
 
-def page(article: Mapping[str, Any], language: str) -> str:
+def page(shop: str, article: Mapping[str, Any], language: str) -> str:
     """Title, paragraphs, and the way back to the chat."""
     language = known(language)
     title = str(article.get("title") or article["id"])
     paragraphs = "".join(_block(b) for b in str(article["text"]).split("\n\n") if b.strip())
     back = f'<nav><a href="/">{text(language, "login.back")}</a></nav>'
-    return document(language, title, f"<h1>{escape(title)}</h1>{paragraphs}{back}", "article")
+    body = f"<h1>{escape(title)}</h1>{paragraphs}{back}"
+    return document(shop, language, title, body, "article")
 
 
 def _block(words: str) -> str:

@@ -136,14 +136,15 @@ def editing(language: str) -> str:
     return f'<p class="small">{text(language, "chat.editing")} {stop}</p>'
 
 
-def welcome(language: str) -> str:
-    """The empty thread."""
-    return f"<h2>{text(language, 'chat.hello')}</h2><p>{text(language, 'chat.intro')}</p>"
+def welcome(language: str, demo: bool) -> str:
+    """The empty thread; what one may ask of the demo's articles where those answer."""
+    intro = text(language, "chat.demo" if demo else "chat.intro")
+    return f"<h2>{text(language, 'chat.hello')}</h2><p>{intro}</p>"
 
 
-def examples(language: str) -> list[dict[str, str]]:
-    """Quick starts under the welcome."""
-    return [{"text": text(language, key)} for key in EXAMPLES]
+def examples(language: str, demo: bool) -> list[dict[str, str]]:
+    """Quick starts under the welcome; none for articles of which nobody knows what they answer."""
+    return [{"text": text(language, key)} for key in EXAMPLES] if demo else []
 
 
 def heading(words: str) -> str:

@@ -43,7 +43,7 @@ class Page:
         self._services = services
         self._labels = labels = Labels()
         self.blocks: gr.Blocks
-        with gr.Blocks(title=text("en", "page.title"), fill_width=True) as self.blocks:
+        with gr.Blocks(title=self._title("en"), fill_width=True) as self.blocks:
             self._language = gr.State("en")
             self._seen = gr.State(None)
             # Only a preference: the key guards nothing and is the same in every process.
@@ -71,7 +71,7 @@ class Page:
 
     def _make_head(self) -> None:
         with gr.Row(elem_id="head"):
-            self._labels.make(gr.HTML, {"value": head}, elem_id="brand")
+            self._labels.make(gr.HTML, {"value": self._head}, elem_id="brand")
             self._account = gr.HTML("", elem_id="account")
             self._switch = self._labels.make(
                 gr.Button, {"value": "page.other_language"}, size="sm", elem_id="language"
@@ -80,6 +80,12 @@ class Page:
                 gr.Button, {"value": "page.theme"}, size="sm", elem_id="theme"
             )
         theme.click(None, js="() => window.frontdesk.toggleTheme()", **PRIVATE)
+
+    def _title(self, language: str) -> str:
+        return text(language, "page.title", name=self._services.brief.name)
+
+    def _head(self, language: str) -> str:
+        return head(self._services.brief.name, language, self._services.demo)
 
     def _listen(self) -> None:
         labelled = list(self._labels.updates("en"))
@@ -133,7 +139,7 @@ class Page:
     ) -> Updates:
         owner = asker(self._services, request).owner
         who = self._services.accounts.who(request.cookies)
-        names = {"lang": HTML_LANG[language], "title": text(language, "page.title"),
+        names = {"lang": HTML_LANG[language], "title": self._title(language),
                  "log": text(language, "chat.log"), "like": text(language, "chat.like"),
                  "dislike": text(language, "chat.dislike"), "typing": text(language, "chat.typing"),
                  "copied": text(language, "chat.copied"), "lost": text(language, "chat.lost"),
@@ -156,7 +162,7 @@ class Page:
         return {
             self._seen: now.state,
             self._status: status(now.state, seen, language),
-            self._foot: foot(now.state, seen, language),
+            self._foot: foot(now.state, seen, language, self._services.demo),
             self._timer: gr.Timer(WAKING_S if waking else SERVING_S),
         }
 
@@ -164,13 +170,13 @@ class Page:
 # Markup: every text is escaped here --------------------------------------------------------------
 
 
-def head(language: str) -> str:
-    """The shop's name, and that it is invented."""
+def head(shop: str, language: str, demo: bool) -> str:
+    """The shop's name; of the demo what it sells, and that it is invented."""
+    pill = f'<span class="pill">{text(language, "brand.synthetic")}</span>' if demo else ""
+    tagline = f"<p>{text(language, 'brand.tagline')}</p>" if demo else ""
     return (
         f'<a class="skip" href="#question">{text(language, "chat.box")}</a>'
-        f'<div class="brand">{_LOGO}<div><h1>Fern &amp; Kettle'
-        f'<span class="pill">{text(language, "brand.synthetic")}</span></h1>'
-        f"<p>{text(language, 'brand.tagline')}</p></div></div>"
+        f'<div class="brand">{_LOGO}<div><h1>{escape(shop)}{pill}</h1>{tagline}</div></div>'
     )
 
 
@@ -189,8 +195,9 @@ def status(state: dict[str, dict[str, str]], seen: Any, language: str) -> str:
     return ""
 
 
-def foot(state: dict[str, dict[str, str]], seen: Any, language: str) -> str:
+def foot(state: dict[str, dict[str, str]], seen: Any, language: str, demo: bool) -> str:
     """Which release serves each feature; one that was just swapped in is marked."""
+    invented = f"{text(language, 'footer.synthetic')} " if demo else ""
 
     def release(feature: str) -> str:
         now = state[feature]
@@ -201,8 +208,7 @@ def foot(state: dict[str, dict[str, str]], seen: Any, language: str) -> str:
         return f'<li data-feature="{feature}"{mark}>{name} <code>{served}</code></li>'
 
     return (
-        f'<div class="foot"><p>{text(language, "footer.synthetic")} '
-        f'<a href="docs">{text(language, "footer.api")}</a> '
+        f'<div class="foot"><p>{invented}<a href="docs">{text(language, "footer.api")}</a> '
         f'<a href="login?lang={language}" class="staff">{text(language, "footer.staff")}</a></p>'
         f"<div><span>{text(language, 'footer.releases')}</span>"
         f"<ul>{''.join(release(feature) for feature in state)}</ul></div></div>"

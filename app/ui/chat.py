@@ -72,7 +72,11 @@ class ChatTab(Asking):
             self.human = labels.make(gr.Button, {"value": "chat.human"}, size="sm", elem_id="human")
         self.thread = labels.make(
             gr.Chatbot,
-            {"label": "chat.log", "placeholder": bubbles.welcome, "examples": bubbles.examples},
+            {
+                "label": "chat.log",
+                "placeholder": lambda lang: bubbles.welcome(lang, self._services.demo),
+                "examples": lambda lang: bubbles.examples(lang, self._services.demo),
+            },
             elem_id="thread", show_label=False, buttons=[], sanitize_html=True, allow_tags=False,
             render_markdown=False, latex_delimiters=[], height=None, layout="bubble",
         )  # fmt: skip

@@ -40,15 +40,15 @@ _SCRIPT = """try { const mode = localStorage.getItem("frontdesk.theme");
 if (mode) document.documentElement.className = mode; } catch { /* private window */ }"""
 
 
-def document(language: str, title: str, body: str, kind: str = "") -> str:
-    """A whole page; `title` is a text, `body` is markup, `kind` a class of it."""
+def document(shop: str, language: str, title: str, body: str, kind: str = "") -> str:
+    """A whole page; `shop` and `title` are texts, `body` is markup, `kind` a class of it."""
     by_night = variables(":root.light", ":root:not(.light)").split("\n")[1]
     colours = f"{variables(':root', ':root.dark')}@media (prefers-color-scheme: dark){{{by_night}}}"
     return (
         f'<!doctype html>\n<html lang="{HTML_LANG[language]}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex">'
-        f"<title>{escape(title)} · Fern &amp; Kettle</title>"
+        f"<title>{escape(title)} · {escape(shop)}</title>"
         f"<style>{colours}{_CSS}</style><script>{_SCRIPT}</script></head>\n"
         f'<body><main class="{kind}">{body}</main></body></html>\n'
     )

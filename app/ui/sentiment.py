@@ -44,7 +44,11 @@ class SentimentTab:
         )
         self.examples = labels.make(
             gr.Dataset,
-            {"label": "sentiment.examples", "samples": examples},
+            {
+                "label": "sentiment.examples",
+                "samples": examples,
+                "visible": lambda _: self._services.demo,
+            },
             components=[self.box], type="index", elem_id="reviews",
         )  # fmt: skip
 
@@ -196,5 +200,5 @@ def intro(language: str) -> str:
 
 
 def examples(language: str) -> list[list[str]]:
-    """Reviews to try."""
+    """Reviews of the demo shop to try."""
     return [[text(language, key)] for key in EXAMPLES]

@@ -8,7 +8,7 @@ from app.ui.i18n import other, text
 from app.ui.plain import document
 
 
-def page(language: str, wrong: str = "", name: str = "") -> str:
+def page(shop: str, language: str, wrong: str = "", name: str = "") -> str:
     """The form; `wrong` says why it is shown again, `name` is what was typed."""
     told = f'<p class="wrong" role="alert">{escape(wrong)}</p>' if wrong else ""
     body = (
@@ -24,7 +24,7 @@ def page(language: str, wrong: str = "", name: str = "") -> str:
         f'<nav><a href="./">{text(language, "login.back")}</a>'
         f'<a href="login?lang={other(language)}">{text(language, "page.other_language")}</a></nav>'
     )
-    return document(language, text(language, "login.title"), body)
+    return document(shop, language, text(language, "login.title"), body)
 
 
 _ROLES = {"customer": "role.customer", "agent": "role.agent", "admin": "role.admin"}
