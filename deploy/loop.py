@@ -37,6 +37,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Feedback to a gated release, once around.")
     parser.add_argument("--feature", choices=("sentiment", "support"), default="sentiment")
     parser.add_argument("--source", type=Path, help="feedback file instead of the store")
+    parser.add_argument("--settings", type=Path, help="the server's, which name its database")
+    parser.add_argument(
+        "--demo", action="store_true", help="synthetic corrections where the store has none"
+    )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--page", default="http://127.0.0.1:7860", help="a running page to look at")
     arguments = parser.parse_args()
@@ -50,7 +54,7 @@ def loop(arguments: argparse.Namespace) -> int:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run = (arguments.runs / f"loop-{feature}-{stamp}").resolve()
     print(f"loop: {feature}; {before.id} is served; about 5 minutes; results in {run}", flush=True)
-    data = _feedback(feature, run.with_name(run.name + "-feedback.jsonl"), arguments.source)
+    data = _feedback(arguments, run.with_name(run.name + "-feedback.jsonl"))
     _train(feature, run, data)
     baseline = _reports(feature, run)
     _step("compare", "eval", "compare", str(run), str(baseline), "--out", str(run))
@@ -63,9 +67,13 @@ def loop(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _feedback(feature: str, out: Path, source: Path | None) -> Path:
-    extra = ["--source", str(source)] if source else []
-    _step("feedback", "finetune", "feedback", "--feature", feature, "--out", str(out), *extra)
+def _feedback(arguments: argparse.Namespace, out: Path) -> Path:
+    files = {"--source": arguments.source, "--settings": arguments.settings}
+    # The steps run in the checkout's root, wherever these were typed.
+    extra = [part for flag, file in files.items() if file for part in (flag, str(file.resolve()))]
+    extra += ["--demo"] if arguments.demo else []
+    _step("feedback", "finetune", "feedback", "--feature", arguments.feature, "--out", str(out),
+          *extra)  # fmt: skip
     return out
 
 

@@ -89,7 +89,7 @@ def loop(world: dict[str, str], page: str, *more: str) -> subprocess.CompletedPr
 
 def test_200_scripted_corrections_ship_and_the_page_swaps(world: dict[str, str], page: str) -> None:
     before = released(world)
-    done = loop(world, page)
+    done = loop(world, page, "--demo")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "synthetic" in done.stdout
     assert released(world) != before
@@ -145,4 +145,17 @@ def test_the_loop_with_a_broken_feedback_file_leaves_the_release(
     done = loop(world, page, "--source", str(tmp_path / "f.jsonl"))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+    assert released(world) == before
+
+
+def test_the_loop_reads_the_database_of_the_settings_and_trains_on_no_demo_unasked(
+    world: dict[str, str], tmp_path: Path
+) -> None:
+    before = released(world)
+    url = f"sqlite:///{tmp_path / 'prod.db'}"
+    (tmp_path / "prod.yaml").write_text(f"database_url: {url}\n")
+    done = loop(world, "http://127.0.0.1:9", "--settings", str(tmp_path / "prod.yaml"))
+    assert done.returncode == 2, done.stdout[-3000:]
+    assert f"{url} holds no sentiment feedback with consent" in done.stderr
+    assert "feedback ended with status 2" in done.stderr
     assert released(world) == before
