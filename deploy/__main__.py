@@ -27,7 +27,7 @@ def promote(
     feature: Feature,
 ) -> None:
     """Make a run that the gate let through the release that is served; keep the old one."""
-    from deploy.promote import Refused
+    from deploy.admitted import Refused
     from deploy.promote import promote as do
 
     try:
