@@ -1,9 +1,9 @@
-"""What a run has to show before it is promoted: its report, and the gate's word."""
+"""What a run has to show before it is promoted: its report, the gate's word, labels that fit."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,6 +12,7 @@ from app.core.files import read_json
 from eval.report import REPORT, Loaded, current_code, read
 
 GATE = "gate.json"
+MOODS, NEUTRAL = {"negative", "positive"}, {"neutral"}
 
 
 class Refused(AppError):
@@ -78,3 +79,22 @@ def _said(path: Path, command: str) -> _Said:
             f"verdict, sentence and candidate.report_seal, found {found or 'nothing'}; ask the "
             f"gate again ({command})"
         ) from error
+
+
+def check_labels(feature: str, record: dict[str, Any]) -> None:
+    """Raise Refused for a sentiment classifier whose labels are no moods.
+
+    The chat reads a customer's mood from them and hands over to a person by it; with other labels
+    it would find every customer calm, and nobody would be told.
+    """
+    labels = record.get("labels") or []
+    if feature != "sentiment" or MOODS <= set(labels) <= MOODS | NEUTRAL:
+        return
+    raise Refused(
+        "sentiment needs the labels positive and negative (neutral may be a third), by which the "
+        f"chat finds who is upset and hands over; found {', '.join(labels) or 'none'}. A "
+        "classifier of other labels is an intent's: measure it with python -m eval run intents "
+        "--adapter RUN/adapter --data file:PATH#test, let the gate judge it by tasks.intents of "
+        "eval/policy.yaml, and call it in a flow of yours (app/support/flows/README.md): intents "
+        "have no release"
+    )

@@ -31,7 +31,7 @@ from app.core.release import (
     Feature,
     Release,
 )
-from deploy.admitted import GATE, Refused, gate_of, report_of
+from deploy.admitted import GATE, Refused, check_labels, gate_of, report_of
 from deploy.card import model_card
 from deploy.parity import engines
 from eval.report import PAGE, REPORT, Loaded, read
@@ -43,7 +43,7 @@ def promote(run: Path, feature: str) -> Release:
     """Make `run` the release of `feature`; returns it.
 
     Raises InputError for a folder that is no evaluated run, Refused with the reason where the gate
-    did not let it through or a file is not the evaluated one, Mismatch for a
+    did not let it through, a file is not the evaluated one or labels do not fit, Mismatch for a
     changed report.
     """
     known(feature)
@@ -99,6 +99,7 @@ def _build(run: Path, loaded: Loaded, gate: Path, feature: str, folder: Path) ->
         if (gate.parent / name).is_file():
             shutil.copy2(gate.parent / name, folder / "reports" / name)
     record = _copy_adapter(run, loaded, folder)
+    check_labels(feature, record)
     release = _release(record, loaded, gate, feature, folder)
     write_text(folder / "README.md", model_card(release, loaded.report, record))
     release.save(folder)

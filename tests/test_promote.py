@@ -193,6 +193,28 @@ def test_a_swap_that_is_stopped_leaves_the_old_release(
 
 
 @pytest.mark.parametrize(
+    ("labels", "found"),
+    [(["billing", "damage", "shipping"], "billing, damage, shipping"), (["positive"], "positive"),
+     (["Negative", "Positive"], "Negative, Positive"), (None, "none")],
+)  # fmt: skip
+def test_labels_that_are_no_mood_are_refused_and_told_where_they_may_go(
+    make: Any, labels: list[str] | None, found: str
+) -> None:
+    released = promote.promote(make("good"), "sentiment")
+    run = make("own")
+    write_json(run / "run.json", record() | {"labels": labels})
+    with pytest.raises(admitted.Refused, match=f"found {found}. .*eval run intents --adapter"):
+        promote.promote(run, "sentiment")
+    assert releases.read(releases_folder()) == released
+
+
+def test_neutral_may_be_a_third_mood(make: Any) -> None:
+    run = make("three")
+    write_json(run / "run.json", record() | {"labels": ["negative", "neutral", "positive"]})
+    assert promote.promote(run, "sentiment").labels == ["negative", "neutral", "positive"]
+
+
+@pytest.mark.parametrize(
     ("said", "fault"),
     [
         ({}, "verdict: field required.* found nothing"),
