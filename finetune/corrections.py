@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from app.core import settings
 from app.core.errors import InputError
 from app.core.files import DEMO, ROOT
-from app.core.records import read_rows, text_of
+from app.core.records import Row, read_rows, text_of
 from app.store.db import open_store
 from app.store.rows import Sample
 
@@ -61,8 +61,30 @@ def gathered(feature: Feature, source: Source) -> tuple[list[Given], str]:
 
 
 def scripted(path: Path) -> list[Given]:
-    """Rows of a scripted file; those without consent are left out. InputError: file and line."""
-    return [_given(row) for row in read_rows(path) if row.get("consent", False)]
+    """Rows of a scripted file; those without consent are left out.
+
+    Raises InputError with the file's columns where they do not fit, else with file and line.
+    """
+    rows = read_rows(path)
+    _check_columns(path, rows)
+    return [_given(row) for row in rows if _consented(row)]
+
+
+def _check_columns(path: Path, rows: Sequence[Row]) -> None:
+    """A file of other columns is told as a whole; one that is labelled data is no feedback."""
+    found = [*dict.fromkeys(key for row in rows for key in row if not key.startswith("_"))]
+    if "consent" in found and {"text", "question"} & set(found):
+        return
+    raise InputError(
+        f"{path}: expected the columns text (or question), correction and consent (true where its "
+        f"user allows training on it), found {', '.join(found)}. Rename them; texts with labels "
+        "that are nobody's feedback go to training as they are: --set data.train=[file:PATH]"
+    )
+
+
+def _consented(row: Row) -> bool:
+    """Whether the user allowed it. In csv all values are words, and "false" is one of them."""
+    return str(row.get("consent")).strip().lower() in ("true", "yes", "1")
 
 
 def _stored(feature: Feature, source: Source) -> tuple[list[Given], str]:
@@ -105,7 +127,11 @@ def _given(row: Mapping[str, Any]) -> Given:
     question = "question" if "question" in row else "text"
     correction = row.get("correction")
     if not isinstance(correction, str) and row.get("rating") != 1:
-        raise InputError(f"{row['_where']}: expected text in 'correction', found {correction!r}")
+        columns = ", ".join(key for key in row if not key.startswith("_"))
+        raise InputError(
+            f"{row['_where']}: expected text in 'correction', found {correction!r} (columns here: "
+            f"{columns})"
+        )
     return Given(
         owner=str(row.get("user") or row.get("owner") or "unknown"),
         text=text_of(dict(row), question),

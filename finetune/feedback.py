@@ -62,11 +62,19 @@ def write(out: Path, feature: Feature, source: str, built: Built) -> dict[str, A
     Raises InputError where no row is left: there is nothing to train on.
     """
     if not built.rows:
-        raise InputError(f"no row of {source} can be trained on: {built.counts}")
+        raise InputError(f"no row of {source} can be trained on: {_why(built.counts)}")
     record = {"feature": feature, "source": source, "counts": built.counts}
     write_jsonl(out, built.rows)
     write_json(out.with_name(out.name + ".json"), record)
     return record
+
+
+def _why(counts: Mapping[str, int]) -> str:
+    """What became of the rows, in words."""
+    if not counts["given"]:
+        return "none has consent. Set consent to true in rows whose users allow it"
+    said = (f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+    return ", ".join(said)
 
 
 def _where(given: Sequence[Given], keep: Any, counts: Counter[str], reason: str) -> list[Given]:

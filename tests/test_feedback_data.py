@@ -248,6 +248,33 @@ def test_scripted_rows_without_consent_are_not_read(tmp_path: Path) -> None:
     assert corrections.scripted(path) == []
 
 
+@pytest.mark.parametrize(
+    ("header", "row"), [("comment,category", "too small,negative"), ("text,label", "bad,negative")]
+)
+def test_a_file_of_other_columns_says_which_it_has_and_which_it_should(
+    tmp_path: Path, header: str, row: str
+) -> None:
+    (tmp_path / "train.csv").write_text(f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=r"expected .*text .*correction and consent") as refused:
+        corrections.scripted(tmp_path / "train.csv")
+    assert f"found {header.replace(',', ', ')}. " in refused.value.message
+    assert "{" not in refused.value.message
+
+
+def test_consent_is_read_from_csv_as_it_is_meant(tmp_path: Path) -> None:
+    lines = ("text,correction,consent", "one,negative,true", "two,negative,false",
+             "three,negative,", "four,negative,Yes")  # fmt: skip
+    (tmp_path / "f.csv").write_text("\n".join(lines) + "\n")
+    assert [g.text for g in corrections.scripted(tmp_path / "f.csv")] == ["one", "four"]
+
+
+def test_a_file_in_which_nobody_consents_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    write_jsonl(path, [{"text": "bad", "correction": "negative", "consent": False}])
+    with pytest.raises(InputError, match=r"s\.jsonl can be trained on: none has consent"):
+        run("--out", str(tmp_path / "x"), "--feature", "sentiment", "--source", str(path))
+
+
 def test_a_scripted_row_without_correction_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     write_jsonl(path, [{"text": "bad", "consent": True}])
@@ -257,6 +284,7 @@ def test_a_scripted_row_without_correction_is_named_with_its_line(tmp_path: Path
 
 def test_nothing_to_train_on_is_an_error_with_the_counts_and_writes_nothing(tmp_path: Path) -> None:
     built = build([given("hm", "")], "sentiment")
-    with pytest.raises(InputError, match=r"no row of x can be trained on: .*says_nothing_usable"):
+    said = r"no row of x can be trained on: 1 given, 1 says nothing usable$"
+    with pytest.raises(InputError, match=said):
         feedback.write(tmp_path / "out.jsonl", "sentiment", "x", built)
     assert list(tmp_path.iterdir()) == []
