@@ -19,8 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core import release as releases
+from app.core.config import read_yaml
 from app.core.errors import AppError, guarded
-from app.core.files import ROOT, release_dir
+from app.core.files import ROOT, read_json, release_dir
+from app.models import adapters
 from eval.report import REPORT, current_code, read
 
 VERDICTS = {0: "ship", 1: "block", 3: "inconclusive"}
@@ -79,13 +81,30 @@ def _feedback(arguments: argparse.Namespace, out: Path) -> Path:
 
 def _train(feature: str, run: Path, data: Path) -> None:
     config = ROOT / "finetune" / "configs" / f"feedback-{feature}.yaml"
+    goes_on = read_yaml(config)["adapter"]["init_from"] == f"release:{feature}"
+    shape = _shape(release_dir() / feature) if goes_on else {}
     _run(
         "train",
         [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1",
          str(ROOT / "finetune" / "train.py"), "--config", str(config),
          "--set", f"run.name={run.name}", "--set", f"run.out_dir={run.parent}",
-         "--set", f"data.feedback=file:{data}"],
+         "--set", f"data.feedback=file:{data}",
+         *(part for key, value in shape.items() for part in ("--set", f"adapter.{key}={value}"))],
     )  # fmt: skip
+
+
+def _shape(release: Path) -> dict[str, str]:
+    """What of the released adapter training goes on with, whatever the config says of its own.
+
+    Empty where there is none: training says so, and what to do.
+    """
+    if not (release / adapters.CONFIG_FILE).is_file():
+        return {}
+    method, saved = adapters.method(release), read_json(release / adapters.CONFIG_FILE)
+    if method != "lora":
+        return {"method": method}
+    rslora = str(saved["use_rslora"]).lower()
+    return {"rank": str(saved["r"]), "alpha": str(saved["lora_alpha"]), "rslora": rslora}
 
 
 def _reports(feature: str, run: Path) -> Path:

@@ -20,7 +20,10 @@ from typing import Any
 
 import pytest
 
-from app.core.files import DEMO, RELEASES, ROOT, read_json, write_jsonl
+import deploy.loop
+from app.core.config import load
+from app.core.files import DEMO, RELEASES, ROOT, read_json, write_json, write_jsonl
+from finetune.config import TrainConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -128,6 +131,28 @@ def test_a_thumbs_down_with_a_correction_reaches_the_training_file(
     assert [row["label"] for row in rows] == ["negative"]
     assert "lid fits nothing" in rows[0]["text"]
     assert "anna.berg" not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("saved", "asked"),
+    [
+        ({"r": 8, "lora_alpha": 24, "use_rslora": True}, ("lora", 8, 24, True)),
+        ({"method": "head"}, ("head", 16, 32, False)),
+    ],
+)
+def test_training_goes_on_with_the_shape_of_the_released_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: dict[str, Any], asked: tuple[Any, ...]
+) -> None:
+    write_json(tmp_path / "release" / "sentiment" / "adapter_config.json", saved)
+    monkeypatch.setenv("FRONTDESK_RELEASES", str(tmp_path / "release"))
+    commands: list[list[str]] = []
+    monkeypatch.setattr(deploy.loop, "_run", lambda _, command: commands.append(command))
+    deploy.loop._train("sentiment", tmp_path / "runs" / "one", tmp_path / "f.jsonl")
+    [typed] = commands
+    config = Path(typed[typed.index("--config") + 1])
+    overrides = [typed[n + 1] for n, part in enumerate(typed) if part == "--set"]
+    adapter = load(TrainConfig, config, overrides).adapter
+    assert (adapter.method, adapter.rank, adapter.alpha, adapter.rslora) == asked
 
 
 def post(page: str, path: str, body: dict[str, Any], cookie: str = "") -> Any:
