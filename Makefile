@@ -24,8 +24,9 @@ setup:           ## .venv, locked packages, weights unpacked, database, demo sho
 run: setup       ## serve the page on http://127.0.0.1:7860 (PORT=..., SETTINGS=FILE)
 	@$(PY) -m app --port $(PORT) $(if $(SETTINGS),--settings $(SETTINGS))
 
-loop: setup      ## feedback -> data -> LoRA -> evaluate -> gate -> promote (FEATURE=sentiment|support)
-	@$(PY) -m deploy.loop --feature $(FEATURE)
+# The corrections of the demo shop stand in for an empty store only where no other database is named.
+loop: setup      ## feedback -> data -> LoRA -> evaluate -> gate -> promote (FEATURE=sentiment|support SETTINGS=FILE)
+	@$(PY) -m deploy.loop --feature $(FEATURE) $(if $(SETTINGS),--settings $(SETTINGS),$(if $(DATABASE_URL),,--demo))
 
 # Two workers on two cores: with two threads each, they would spend most of their time waiting.
 test: export OMP_NUM_THREADS = 1

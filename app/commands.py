@@ -1,4 +1,4 @@
-"""`python -m app data`: give out, delete, back up and put back what is kept.
+"""`python -m app data`: list articles; give out, delete, back up and put back what is kept.
 
 Heavy imports are inside the commands, so that --help answers at once.
 """
@@ -23,7 +23,25 @@ SettingsFile = Annotated[
 ]
 Owner = Annotated[str, typer.Argument(help="Whose: visitor:..., as in tickets.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it: what is there is lost")]
-data = typer.Typer(help="What is kept: export, delete, backup, restore.", no_args_is_help=True)
+data = typer.Typer(
+    help="What is kept: list, export, delete, backup, restore.", no_args_is_help=True
+)
+
+
+@data.command()
+def articles(
+    as_json: Annotated[bool, typer.Option("--json", help="{file: articles}")] = False,
+    settings: SettingsFile = None,
+) -> None:
+    """How many help articles were ingested, by the file that they come from."""
+    with opened(settings) as store:
+        found = {file: source.articles for file, source in store.articles.sources("").items()}
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for file, count in found.items():
+        print(f"{count:5d}  {file}")
+    print(f"{sum(found.values()):5d}  ingested articles")
 
 
 @data.command()

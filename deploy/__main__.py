@@ -27,7 +27,7 @@ def promote(
     feature: Feature,
 ) -> None:
     """Make a run that the gate let through the release that is served; keep the old one."""
-    from deploy.promote import Refused
+    from deploy.admitted import Refused
     from deploy.promote import promote as do
 
     try:
@@ -51,14 +51,22 @@ def rollback(
 
 
 @cli.command()
-def stage(out: Annotated[Path, typer.Option(help="New or empty folder")]) -> None:
+def stage(
+    out: Annotated[Path, typer.Option(help="New or empty folder")],
+    settings: Annotated[
+        Path | None, typer.Option(help="The server's (YAML), to say what its database alone holds")
+    ] = None,
+) -> None:
     """Write a Hugging Face Space (Gradio SDK) that runs from its folder alone."""
+    from deploy.ingested import left_behind
     from deploy.stage import files
     from deploy.stage import stage as do
 
     folder = do(out)
     size = sum(path.stat().st_size for path in files(folder)) / 2**20
     print(f"{folder}: {size:.0f} MB in {len(list(files(folder)))} files; next: deploy check {out}")
+    if note := left_behind(settings):
+        print(note)
 
 
 @cli.command()

@@ -19,8 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core import release as releases
+from app.core.config import read_yaml
 from app.core.errors import AppError, guarded
-from app.core.files import ROOT, release_dir
+from app.core.files import ROOT, read_json, release_dir
+from app.models import adapters
 from eval.report import REPORT, current_code, read
 
 VERDICTS = {0: "ship", 1: "block", 3: "inconclusive"}
@@ -37,6 +39,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Feedback to a gated release, once around.")
     parser.add_argument("--feature", choices=("sentiment", "support"), default="sentiment")
     parser.add_argument("--source", type=Path, help="feedback file instead of the store")
+    parser.add_argument("--settings", type=Path, help="the server's, which name its database")
+    parser.add_argument(
+        "--demo", action="store_true", help="synthetic corrections where the store has none"
+    )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--page", default="http://127.0.0.1:7860", help="a running page to look at")
     arguments = parser.parse_args()
@@ -50,7 +56,7 @@ def loop(arguments: argparse.Namespace) -> int:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     run = (arguments.runs / f"loop-{feature}-{stamp}").resolve()
     print(f"loop: {feature}; {before.id} is served; about 5 minutes; results in {run}", flush=True)
-    data = _feedback(feature, run.with_name(run.name + "-feedback.jsonl"), arguments.source)
+    data = _feedback(arguments, run.with_name(run.name + "-feedback.jsonl"))
     _train(feature, run, data)
     baseline = _reports(feature, run)
     _step("compare", "eval", "compare", str(run), str(baseline), "--out", str(run))
@@ -63,21 +69,42 @@ def loop(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _feedback(feature: str, out: Path, source: Path | None) -> Path:
-    extra = ["--source", str(source)] if source else []
-    _step("feedback", "finetune", "feedback", "--feature", feature, "--out", str(out), *extra)
+def _feedback(arguments: argparse.Namespace, out: Path) -> Path:
+    files = {"--source": arguments.source, "--settings": arguments.settings}
+    # The steps run in the checkout's root, wherever these were typed.
+    extra = [part for flag, file in files.items() if file for part in (flag, str(file.resolve()))]
+    extra += ["--demo"] if arguments.demo else []
+    _step("feedback", "finetune", "feedback", "--feature", arguments.feature, "--out", str(out),
+          *extra)  # fmt: skip
     return out
 
 
 def _train(feature: str, run: Path, data: Path) -> None:
     config = ROOT / "finetune" / "configs" / f"feedback-{feature}.yaml"
+    goes_on = read_yaml(config)["adapter"]["init_from"] == f"release:{feature}"
+    shape = _shape(release_dir() / feature) if goes_on else {}
     _run(
         "train",
         [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1",
          str(ROOT / "finetune" / "train.py"), "--config", str(config),
          "--set", f"run.name={run.name}", "--set", f"run.out_dir={run.parent}",
-         "--set", f"data.feedback=file:{data}"],
+         "--set", f"data.feedback=file:{data}",
+         *(part for key, value in shape.items() for part in ("--set", f"adapter.{key}={value}"))],
     )  # fmt: skip
+
+
+def _shape(release: Path) -> dict[str, str]:
+    """What of the released adapter training goes on with, whatever the config says of its own.
+
+    Empty where there is none: training says so, and what to do.
+    """
+    if not (release / adapters.CONFIG_FILE).is_file():
+        return {}
+    method, saved = adapters.method(release), read_json(release / adapters.CONFIG_FILE)
+    if method != "lora":
+        return {"method": method}
+    rslora = str(saved["use_rslora"]).lower()
+    return {"rank": str(saved["r"]), "alpha": str(saved["lora_alpha"]), "rslora": rslora}
 
 
 def _reports(feature: str, run: Path) -> Path:

@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 from app.core import fingerprints
 from app.core import release as releases
-from app.core.errors import AppError, InputError, NotFound, nearest
+from app.core.errors import InputError, NotFound, nearest
 from app.core.files import read_json, release_dir, sha256_file, var_dir, writable, write_text
 from app.core.provenance import now
 from app.core.release import (
@@ -31,25 +31,20 @@ from app.core.release import (
     Feature,
     Release,
 )
+from deploy.admitted import GATE, Refused, check_labels, gate_of, report_of
 from deploy.card import model_card
 from deploy.parity import engines
-from eval.report import PAGE, REPORT, Loaded, current_code, read
+from eval.report import PAGE, REPORT, Loaded, read
 
-GATE = "gate.json"
 ADAPTER_FILES = (ADAPTER_FILE, "adapter_config.json")
-
-
-class Refused(AppError):
-    """The run may not be served; exit status 1, and the old release stays."""
-
-    code = "refused"
 
 
 def promote(run: Path, feature: str) -> Release:
     """Make `run` the release of `feature`; returns it.
 
     Raises InputError for a folder that is no evaluated run, Refused with the reason where the gate
-    did not let it through or a file is not the evaluated one, Mismatch for a changed report.
+    did not let it through, a file is not the evaluated one or labels do not fit, Mismatch for a
+    changed report.
     """
     known(feature)
     loaded = report_of(run, feature)
@@ -95,30 +90,6 @@ def known(feature: str) -> None:
         raise InputError(f"no feature {feature!r}.{hint} There is: {', '.join(features)}")
 
 
-def report_of(run: Path, feature: str) -> Loaded:
-    """The run's report on `feature`, made by the present code. Raises Refused for another."""
-    inside = run / feature
-    loaded = read(inside if (inside / REPORT).is_file() else run)
-    if loaded.report.task != feature:
-        raise InputError(f"{run} has a report on {loaded.report.task}, not on {feature}")
-    if not current_code(loaded.report):
-        raise Refused(f"{loaded.folder / REPORT} was made by other code than this: evaluate again")
-    return loaded
-
-
-def gate_of(run: Path, loaded: Loaded) -> Path:
-    """gate.json of the run: it must say ship, about this very report."""
-    path = run / GATE
-    if not path.is_file():
-        raise InputError(f"no {GATE} in {run}: python -m eval gate {run} BASELINE --out {run}")
-    said: dict[str, Any] = read_json(path)
-    if said["verdict"] != "ship":
-        raise Refused(f"the gate says {said['verdict']}: {said['sentence']}")
-    if said["candidate"]["report_seal"] != loaded.report.provenance.seal:
-        raise Refused(f"{path} is about another report than {loaded.folder}: ask the gate again")
-    return path
-
-
 def _build(run: Path, loaded: Loaded, gate: Path, feature: str, folder: Path) -> Release:
     """Write the whole release folder, release.json last."""
     folder.mkdir()
@@ -128,6 +99,7 @@ def _build(run: Path, loaded: Loaded, gate: Path, feature: str, folder: Path) ->
         if (gate.parent / name).is_file():
             shutil.copy2(gate.parent / name, folder / "reports" / name)
     record = _copy_adapter(run, loaded, folder)
+    check_labels(feature, record)
     release = _release(record, loaded, gate, feature, folder)
     write_text(folder / "README.md", model_card(release, loaded.report, record))
     release.save(folder)

@@ -2,12 +2,14 @@
 
     python -m deploy stage --out DIR
 
-Holds the product, its releases, the weights under them, pins, and the Space's front matter. Neither
-training nor evaluation code, no database, no secret. `python -m deploy check DIR` proves it boots.
+Holds the product, its brief (FRONTDESK_BRIEF's, where that is set), its releases, the weights under
+them, pins, and the Space's front matter. Neither training nor evaluation code, no secret, and no
+database: articles that were ingested are not in it. `python -m deploy check DIR` proves it boots.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -63,9 +65,15 @@ def _copy_product(folder: Path) -> None:
     without = shutil.ignore_patterns("__pycache__", "*.pyc", "release", ".*")
     shutil.copytree(ROOT / "app", folder / "app", ignore=without)
     shutil.copytree(release_dir(), folder / "app" / "release", ignore=_not_served)
-    for name in ("brief.yaml", "LICENSE", "NOTICE"):
+    shutil.copy2(_brief(), folder / "brief.yaml")  # where the Space looks for it
+    for name in ("LICENSE", "NOTICE"):
         shutil.copy2(ROOT / name, folder / name)
     shutil.copy2(ROOT / "deploy" / "space" / "serve.py", folder / "serve.py")
+
+
+def _brief() -> Path:
+    """The file that briefs.read takes."""
+    return Path(os.environ.get("FRONTDESK_BRIEF", ROOT / "brief.yaml"))
 
 
 def _not_served(folder: str, names: list[str]) -> set[str]:
@@ -102,7 +110,7 @@ def _copy_learnt(folder: Path) -> None:
 
 def front_matter() -> str:
     """The Space's configuration (spaces-config-reference of the Hub's documentation)."""
-    brief = briefs.read()
+    brief = briefs.read(_brief())
     pinned = dict(pin.split("==") for pin in manifest.pins())
     return "---\n" + yaml.safe_dump(
         {
@@ -140,7 +148,8 @@ _READ_ME = """
 # A Frontdesk Space
 
 Written by `python -m deploy stage`; change the product, not this folder. The demo shop is invented
-and its data is synthetic. The disk of a Space is not kept: conversations and feedback are gone
-after a restart unless the secret DATABASE_URL names a PostgreSQL database. Set the secret
-FRONTDESK_SECRET, or visitors lose their conversations at each restart.
+and its data is synthetic. Articles that were ingested lie in a database, not here. The disk of a
+Space is not kept: conversations and feedback are gone after a restart unless the secret
+DATABASE_URL names a PostgreSQL database. Set the secret FRONTDESK_SECRET, or visitors lose their
+conversations at each restart.
 """

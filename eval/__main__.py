@@ -48,6 +48,9 @@ def run(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Template for support's base model.")] = None,
     data: Annotated[str | None, typer.Option(help="Data reference, e.g. data:sst2#test.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Of a file, where they differ: text=comment,label=category.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many samples.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask again what an earlier run has finished.")
@@ -59,13 +62,14 @@ def run(
     Finished samples are kept: after Ctrl-C or a crash the same command goes on where it stopped.
     """
     from app.core.files import writable
+    from eval.columns import parse
     from eval.task import Request
     from eval.tasks import task
 
     chosen = [task(name) for name in dict.fromkeys(tasks)]
     if out is not None:
         writable(out)  # before the work, not after it
-    request = Request(data, model, adapter, system, prompt, limit)
+    request = Request(data, model, adapter, system, prompt, limit, parse(columns))
     failed = []
     for one in chosen:
         try:

@@ -122,7 +122,7 @@ def key(plan: Plan) -> str:
         "task": plan.task.name,
         "code": [plan.task.code(), code_hash("eval")],
         "system": [plan.system.name, plan.system.batch, dict(plan.system.identity)],
-        "data": [plan.ref, references.sha256_of(plan.ref)],
+        "data": [plan.ref, references.sha256_of(plan.ref), dict(plan.request.columns)],
         "samples": [sample.id for sample in plan.samples],
         "made with": [versions(), machine()],
     }

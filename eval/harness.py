@@ -17,6 +17,7 @@ from app.core import data as references
 from app.core import fingerprints, provenance
 from app.core.errors import AppError, InputError, NotReady
 from app.core.files import release_dir
+from eval import columns
 from eval.cache import Cache
 from eval.measure import by_slice, measure
 from eval.report import DataRecord, Provenance, Report
@@ -61,7 +62,9 @@ def prepare(task: Task, request: Request) -> Plan:
     if request.limit is not None and request.limit < 1:
         raise InputError(f"--limit {request.limit}: expected at least 1")
     ref = request.data or task.data
-    data = task.read(ref)
+    columns.check(task, request.columns)
+    with columns.advised(task):
+        data = task.read(ref, request.columns) if request.columns else task.read(ref)
     _unique(ref, data.samples)
     known = _trained_on(_adapter_of(task, request))
     overlapping = [s.id for s in data.samples if known and fingerprints.overlaps(s.text, known)]

@@ -31,6 +31,8 @@ class Request(NamedTuple):
     """Template `name/version`, for support's base model."""
     limit: int | None = None
     """At most so many samples, drawn with the seed."""
+    columns: Mapping[str, str] = {}
+    """Our field -> the file's column, where they differ."""
 
 
 class Data(NamedTuple):
@@ -70,12 +72,15 @@ class Task:
     """What --system may name."""
     packages: tuple[str, ...]
     """The product's code that the numbers rest on, e.g. app/sentiment."""
-    read: Callable[[str], Data]
+    read: Callable[..., Data]
+    """Of a data reference; where there are `fields`, also of the columns that they are in."""
     build: Callable[[Request, Data], System]
     score: Callable[[Sample, Any], Scored]
     """Scores of one output; an output of None is a failure and gets the worst."""
     remarks: Callable[[Sequence[Row]], list[str]] = lambda _: []
     """What a reader of the report must know beside its numbers, a line each."""
+    fields: tuple[str, ...] = ()
+    """What --columns may say the column of."""
 
     @property
     def code_parts(self) -> tuple[str, ...]:

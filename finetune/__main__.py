@@ -26,15 +26,22 @@ def feedback(
         Literal["sentiment", "support"], typer.Option(help="which feature's feedback")
     ],
     source: Annotated[Path | None, typer.Option(help="scripted file instead of the store")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="the server's settings (YAML), which name its database")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="synthetic corrections where the store has none")
+    ] = False,
     max_per_user: Annotated[int, typer.Option(min=1, help="rows of one user at most")] = 20,
 ) -> None:
     """Write consented, redacted thumbs and corrections as training data, counting what stays out.
 
-    With nothing in the store the scripted corrections that ship are used, which are synthetic.
+    Status 2 with nothing in the store; the corrections that ship with --demo are about its shop.
     """
     from finetune import feedback as rows
+    from finetune.corrections import Source, gathered
 
-    given, where = (rows.scripted(source), str(source)) if source else rows.gathered(feature)
+    given, where = gathered(feature, Source(source, settings, demo))
     record = rows.write(out, feature, where, rows.build(given, feature, max_per_user=max_per_user))
     print(f"feedback from {where}")
     for reason, count in record["counts"].items():

@@ -14,20 +14,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from app.core import data, settings
+from app.core import data
 from app.core.errors import InputError
-from app.core.files import DEMO, ROOT, write_json, write_jsonl
+from app.core.files import write_json, write_jsonl
 from app.core.fingerprints import tokens
 from app.core.messages import Message, Passage
-from app.core.records import read_rows, text_of
 from app.core.redact import redact
-from app.store.db import open_store
-from app.store.rows import Sample
 from finetune import grounded, overlap
+from finetune.corrections import Feature, Given
 
-Feature = Literal["sentiment", "support"]
 MAX_PER_USER = 20
 """Rows of one user that are used, the newest: one loud voice is no crowd."""
 TEST_SETS = {
@@ -35,27 +32,6 @@ TEST_SETS = {
     "support": ("demo:support#test", "demo:support#dev"),
 }
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-
-
-class Given(NamedTuple):
-    """One piece of feedback, as the store or a scripted file has it."""
-
-    owner: str
-    text: str
-    """The question, or the classified text."""
-    answer: str
-    """What was answered; the predicted label for sentiment."""
-    correction: str
-    """Empty where none was given."""
-    rating: int
-    history: Sequence[Mapping[str, str]] = ()
-    citations: Sequence[Any] = ()
-    """Article ids, or {id, title, url, passage}."""
-
-    @property
-    def target(self) -> str:
-        """What is right: the correction, else the answer under a thumb up; empty if unknown."""
-        return self.correction.strip() or (self.answer.strip() if self.rating > 0 else "")
 
 
 class Built(NamedTuple):
@@ -80,62 +56,25 @@ def build(given: Sequence[Given], feature: Feature, *, max_per_user: int = MAX_P
     return Built(rows, {**counts, "used": len(rows)})
 
 
-def scripted(path: Path) -> list[Given]:
-    """Rows of a scripted file; those without consent are left out. InputError: file and line."""
-    return [_given(row) for row in read_rows(path) if row.get("consent", False)]
-
-
-def gathered(feature: Feature) -> tuple[list[Given], str]:
-    """(rows, where they are from): the store's, else the scripted corrections that ship."""
-    store = open_store(settings.load().database)
-    try:
-        rows = store.feedback.consented(feature)
-    finally:
-        store.close()
-    if rows:
-        return [_of_store(row) for row in rows], f"the store ({len(rows)} with consent)"
-    shipped = DEMO / "feedback" / f"{feature}.jsonl"
-    given = scripted(shipped)
-    return given, (
-        f"{shipped.relative_to(ROOT)}, {len(given)} synthetic corrections written for the demo: "
-        f"the store holds no {feature} feedback with consent"
-    )
-
-
-def _of_store(row: Sample) -> Given:
-    return Given(
-        row.owner, row.text, row.answer, row.correction or "", row.rating, row.history,
-        row.citations,
-    )  # fmt: skip
-
-
 def write(out: Path, feature: Feature, source: str, built: Built) -> dict[str, Any]:
     """Write `out` and, beside it, what it is made of; returns the latter.
 
     Raises InputError where no row is left: there is nothing to train on.
     """
     if not built.rows:
-        raise InputError(f"no row of {source} can be trained on: {built.counts}")
+        raise InputError(f"no row of {source} can be trained on: {_why(built.counts)}")
     record = {"feature": feature, "source": source, "counts": built.counts}
     write_jsonl(out, built.rows)
     write_json(out.with_name(out.name + ".json"), record)
     return record
 
 
-def _given(row: Mapping[str, Any]) -> Given:
-    question = "question" if "question" in row else "text"
-    correction = row.get("correction")
-    if not isinstance(correction, str) and row.get("rating") != 1:
-        raise InputError(f"{row['_where']}: expected text in 'correction', found {correction!r}")
-    return Given(
-        owner=str(row.get("user") or row.get("owner") or "unknown"),
-        text=text_of(dict(row), question),
-        answer=str(row.get("predicted") or row.get("answer") or ""),
-        correction=correction or "",
-        rating=int(row.get("rating") or -1),
-        history=row.get("history") or (),
-        citations=row.get("citations") or (),
-    )
+def _why(counts: Mapping[str, int]) -> str:
+    """What became of the rows, in words."""
+    if not counts["given"]:
+        return "none has consent. Set consent to true in rows whose users allow it"
+    said = (f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+    return ", ".join(said)
 
 
 def _where(given: Sequence[Given], keep: Any, counts: Counter[str], reason: str) -> list[Given]:

@@ -110,7 +110,7 @@ def _looped(folder: Path, feature: str) -> dict[str, Any]:
         "HF_HUB_OFFLINE": "1",
     }
     own["FRONTDESK_CACHE"] = str(_cache_without_samples(releases.parent / "cache"))
-    command = [sys.executable, "-m", "deploy.loop", "--feature", feature]
+    command = [sys.executable, "-m", "deploy.loop", "--demo", "--feature", feature]
     command += ["--page", "http://127.0.0.1:9"]  # no page beside it
     start = time.monotonic()
     done = subprocess.run(
@@ -144,7 +144,8 @@ PROOFS = {
         "make loop ends with a verdict in under 6 minutes, for sentiment and for support",
         loops, 1,
         ("deploy/loop.py", "finetune/configs/feedback-sentiment.yaml",
-         "finetune/configs/feedback-support.yaml", "eval/batched.py", "finetune/feedback.py"),
+         "finetune/configs/feedback-support.yaml", "eval/batched.py", "finetune/corrections.py",
+         "finetune/feedback.py"),
     ),
     "canaries": Proof(
         "32 users of 20 turns each, at once, over HTTP and on the page, never see a word of "

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from app.__main__ import main
 from app.core.errors import InputError
 from app.store.articles import Source
 from app.store.db import Store, open_store
@@ -56,6 +57,21 @@ def test_sources_are_told_by_the_folder_they_are_of(store: Store) -> None:
         store.articles.replace({source: [values(source, visibility=visibility)]})
     found = store.articles.sources("a%b/")
     assert {"a%b/x": Source("s" * 64, 1, 0), "a%b/y": Source("s" * 64, 1, 1)} == found
+
+
+def test_data_articles_lists_what_was_ingested_by_file(
+    store: Store,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store.articles.replace({"help/a.md": [values("a")], "help/b.csv": [values("b"), values("c")]})
+    monkeypatch.setenv("DATABASE_URL", database)
+    with pytest.raises(SystemExit):
+        main(["data", "articles"])
+    assert capsys.readouterr().out.split("\n") == [
+        "    1  help/a.md", "    2  help/b.csv", "    3  ingested articles", "",
+    ]  # fmt: skip
 
 
 def test_articles_can_be_hidden_where_they_are(store: Store) -> None:

@@ -64,6 +64,56 @@ def test_run_prints_numbers_with_intervals_and_writes_four_files(
     assert files == ["report.html", "report.json", "report.md", "samples.jsonl"]
 
 
+@pytest.fixture
+def comments(folder: Path) -> str:
+    """A file whose columns have names of their own, with a second guess at the label."""
+    lines = (
+        "comment,category,other",
+        "a lovely pot,positive,negative",
+        "it broke,negative,negative",
+    )
+    (folder / "dev.csv").write_text("\n".join(lines) + "\n")
+    return f"file:{folder / 'dev.csv'}"
+
+
+def test_columns_of_a_file_may_have_other_names(folder: Path, comments: str) -> None:
+    command = ("run", "sentiment", "--model", "scripted", "--data", comments, "--columns")
+    done = cli(*command, "text=comment,label=category", "--out", folder / "a")
+    assert done.exit_code == 0, done.output
+    assert "| accuracy | 1.000 |" in done.output
+    # The same file by other columns is other data, also to the cache.
+    done = cli(*command, "text=comment,label=other", "--out", folder / "b")
+    assert "| accuracy | 0.500 |" in done.output
+    with pytest.raises(InputError, match="measured in different contexts"):
+        cli("compare", folder / "a", folder / "b")
+
+
+def test_a_missing_column_names_the_option_that_works(comments: str) -> None:
+    with pytest.raises(InputError, match=r"no column 'text'.* Say --columns text=COLUMN$"):
+        cli("run", "sentiment", "--model", "scripted", "--data", comments)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "sentence"),
+    [
+        ("sentiment", "comment", r"--columns comment: expected FIELD=COLUMN"),
+        ("sentiment", "", r"expected FIELD=COLUMN"),
+        (
+            "sentiment",
+            "txt=comment",
+            r"no field 'txt'\. Did you mean 'text'\? It reads: text, label",
+        ),
+        ("sentiment", "text=coment", r"no column 'coment' for 'text'\. Did you mean 'comment'"),
+        ("retrieval", "text=comment", r"task retrieval takes no --columns"),
+    ],
+)
+def test_columns_that_do_not_fit_are_one_sentence(
+    comments: str, task: str, columns: str, sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        cli("run", task, "--model", "scripted", "--data", comments, "--columns", columns)
+
+
 def test_several_tasks_have_a_folder_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 

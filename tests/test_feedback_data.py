@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from app.core.errors import InputError
@@ -14,9 +16,10 @@ from app.core.files import DEMO, read_json, write_jsonl
 from app.core.messages import Conversation
 from app.core.records import read_rows
 from app.store.db import Store, open_store
-from finetune import feedback
+from finetune import corrections, feedback
 from finetune.__main__ import cli
-from finetune.feedback import Given, build
+from finetune.corrections import Given, Source
+from finetune.feedback import build
 
 
 @pytest.fixture
@@ -124,7 +127,7 @@ def test_a_correction_without_passages_does_not_train() -> None:
 
 
 def test_scripted_support_corrections_cite_articles_of_the_shop() -> None:
-    built = build(feedback.scripted(DEMO / "feedback" / "support.jsonl"), "support")
+    built = build(corrections.scripted(DEMO / "feedback" / "support.jsonl"), "support")
     assert len(built.rows) >= 50
     assert all(row["passages"] for row in built.rows)
 
@@ -161,7 +164,7 @@ def test_only_consented_rows_leave_the_store(database: str, tmp_path: Path) -> N
     store_with_feedback(database).close()
     out = tmp_path / "rows.jsonl"
     said = run("--out", str(out), "--feature", "sentiment")
-    assert "the store (2 with consent)" in said
+    assert f"feedback from {database} (2 with consent)" in said
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert rows == [
         {"text": "this lid fits nothing", "label": "negative"},
@@ -172,12 +175,61 @@ def test_only_consented_rows_leave_the_store(database: str, tmp_path: Path) -> N
     assert "my secret" not in out.read_text() + json.dumps(record)
 
 
-@pytest.mark.usefixtures("database")
-def test_an_empty_store_says_so_and_takes_the_synthetic_corrections(tmp_path: Path) -> None:
+@pytest.mark.parametrize("demo", [(), ("--demo",)])
+def test_the_settings_of_a_server_name_the_database_that_is_read(
+    tmp_path: Path, demo: tuple[str, ...]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'prod.db'}"
+    store_with_feedback(url).close()
+    (tmp_path / "prod.yaml").write_text(f"database_url: {url}\n")
     out = tmp_path / "rows.jsonl"
-    said = run("--out", str(out), "--feature", "sentiment")
+    settings = ("--settings", str(tmp_path / "prod.yaml"))
+    said = run("--out", str(out), "--feature", "sentiment", *settings, *demo)
+    assert f"feedback from {url} (2 with consent)" in said
+    assert len(out.read_text().splitlines()) == 2
+
+
+def test_an_empty_store_trains_on_nothing_and_says_what_to_do(
+    database: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    with pytest.raises(InputError, match=r"expected at least one .* found none") as refused:
+        run("--out", str(out), "--feature", "sentiment")
+    assert refused.value.message.startswith(f"{database} holds no sentiment feedback with consent")
+    for way in ("--settings", "DATABASE_URL", "--source", "--demo"):
+        assert way in refused.value.message
+    assert not out.exists()
+
+
+def test_the_password_of_the_database_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+psycopg://shop:hidden@db/shop"
+    empty = SimpleNamespace(
+        engine=SimpleNamespace(url=make_url(url)),
+        feedback=SimpleNamespace(consented=lambda _: []),
+        close=lambda: None,
+    )
+    monkeypatch.setattr(corrections, "open_store", lambda _: empty)
+    with pytest.raises(InputError) as refused:
+        corrections.gathered("sentiment", Source())
+    assert "postgresql+psycopg://shop:***@db/shop" in refused.value.message
+
+
+@pytest.mark.parametrize("more", [("--demo",), ("--settings", "prod.yaml")])
+def test_a_file_beside_a_database_or_the_demo_is_refused(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    noise = DEMO / "feedback" / "sentiment_noise.jsonl"
+    with pytest.raises(InputError, match=r"leave --settings and --demo out, or --source"):
+        run("--out", str(tmp_path / "x"), "--feature", "sentiment", "--source", str(noise), *more)
+
+
+def test_an_empty_store_says_so_and_takes_the_synthetic_corrections_of_the_demo(
+    database: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    said = run("--out", str(out), "--feature", "sentiment", "--demo")
     assert "200 synthetic corrections" in said
-    assert "the store holds no sentiment feedback with consent" in said
+    assert f"{database} holds no sentiment feedback with consent" in said
     assert len(out.read_text().splitlines()) > 150
     assert "synthetic" in read_json(tmp_path / "rows.jsonl.json")["source"]
     assert "@example" not in out.read_text()
@@ -193,18 +245,46 @@ def test_a_scripted_file_can_be_named(tmp_path: Path) -> None:
 def test_scripted_rows_without_consent_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     write_jsonl(path, [{"text": "bad", "correction": "negative", "consent": False}])
-    assert feedback.scripted(path) == []
+    assert corrections.scripted(path) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "row"), [("comment,category", "too small,negative"), ("text,label", "bad,negative")]
+)
+def test_a_file_of_other_columns_says_which_it_has_and_which_it_should(
+    tmp_path: Path, header: str, row: str
+) -> None:
+    (tmp_path / "train.csv").write_text(f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=r"expected .*text .*correction and consent") as refused:
+        corrections.scripted(tmp_path / "train.csv")
+    assert f"found {header.replace(',', ', ')}. " in refused.value.message
+    assert "{" not in refused.value.message
+
+
+def test_consent_is_read_from_csv_as_it_is_meant(tmp_path: Path) -> None:
+    lines = ("text,correction,consent", "one,negative,true", "two,negative,false",
+             "three,negative,", "four,negative,Yes")  # fmt: skip
+    (tmp_path / "f.csv").write_text("\n".join(lines) + "\n")
+    assert [g.text for g in corrections.scripted(tmp_path / "f.csv")] == ["one", "four"]
+
+
+def test_a_file_in_which_nobody_consents_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    write_jsonl(path, [{"text": "bad", "correction": "negative", "consent": False}])
+    with pytest.raises(InputError, match=r"s\.jsonl can be trained on: none has consent"):
+        run("--out", str(tmp_path / "x"), "--feature", "sentiment", "--source", str(path))
 
 
 def test_a_scripted_row_without_correction_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     write_jsonl(path, [{"text": "bad", "consent": True}])
     with pytest.raises(InputError, match=r"s\.jsonl:1: expected text in 'correction', found None"):
-        feedback.scripted(path)
+        corrections.scripted(path)
 
 
 def test_nothing_to_train_on_is_an_error_with_the_counts_and_writes_nothing(tmp_path: Path) -> None:
     built = build([given("hm", "")], "sentiment")
-    with pytest.raises(InputError, match=r"no row of x can be trained on: .*says_nothing_usable"):
+    said = r"no row of x can be trained on: 1 given, 1 says nothing usable$"
+    with pytest.raises(InputError, match=said):
         feedback.write(tmp_path / "out.jsonl", "sentiment", "x", built)
     assert list(tmp_path.iterdir()) == []

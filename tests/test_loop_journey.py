@@ -20,7 +20,10 @@ from typing import Any
 
 import pytest
 
-from app.core.files import DEMO, RELEASES, ROOT, read_json, write_jsonl
+import deploy.loop
+from app.core.config import load
+from app.core.files import DEMO, RELEASES, ROOT, read_json, write_json, write_jsonl
+from finetune.config import TrainConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -89,7 +92,7 @@ def loop(world: dict[str, str], page: str, *more: str) -> subprocess.CompletedPr
 
 def test_200_scripted_corrections_ship_and_the_page_swaps(world: dict[str, str], page: str) -> None:
     before = released(world)
-    done = loop(world, page)
+    done = loop(world, page, "--demo")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "synthetic" in done.stdout
     assert released(world) != before
@@ -130,6 +133,28 @@ def test_a_thumbs_down_with_a_correction_reaches_the_training_file(
     assert "anna.berg" not in out.read_text()
 
 
+@pytest.mark.parametrize(
+    ("saved", "asked"),
+    [
+        ({"r": 8, "lora_alpha": 24, "use_rslora": True}, ("lora", 8, 24, True)),
+        ({"method": "head"}, ("head", 16, 32, False)),
+    ],
+)
+def test_training_goes_on_with_the_shape_of_the_released_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: dict[str, Any], asked: tuple[Any, ...]
+) -> None:
+    write_json(tmp_path / "release" / "sentiment" / "adapter_config.json", saved)
+    monkeypatch.setenv("FRONTDESK_RELEASES", str(tmp_path / "release"))
+    commands: list[list[str]] = []
+    monkeypatch.setattr(deploy.loop, "_run", lambda _, command: commands.append(command))
+    deploy.loop._train("sentiment", tmp_path / "runs" / "one", tmp_path / "f.jsonl")
+    [typed] = commands
+    config = Path(typed[typed.index("--config") + 1])
+    overrides = [typed[n + 1] for n, part in enumerate(typed) if part == "--set"]
+    adapter = load(TrainConfig, config, overrides).adapter
+    assert (adapter.method, adapter.rank, adapter.alpha, adapter.rslora) == asked
+
+
 def post(page: str, path: str, body: dict[str, Any], cookie: str = "") -> Any:
     """POST JSON to the page."""
     headers = {"Content-Type": "application/json", **({"Cookie": cookie} if cookie else {})}
@@ -145,4 +170,17 @@ def test_the_loop_with_a_broken_feedback_file_leaves_the_release(
     done = loop(world, page, "--source", str(tmp_path / "f.jsonl"))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+    assert released(world) == before
+
+
+def test_the_loop_reads_the_database_of_the_settings_and_trains_on_no_demo_unasked(
+    world: dict[str, str], tmp_path: Path
+) -> None:
+    before = released(world)
+    url = f"sqlite:///{tmp_path / 'prod.db'}"
+    (tmp_path / "prod.yaml").write_text(f"database_url: {url}\n")
+    done = loop(world, "http://127.0.0.1:9", "--settings", str(tmp_path / "prod.yaml"))
+    assert done.returncode == 2, done.stdout[-3000:]
+    assert f"{url} holds no sentiment feedback with consent" in done.stderr
+    assert "feedback ended with status 2" in done.stderr
     assert released(world) == before

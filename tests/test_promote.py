@@ -15,7 +15,7 @@ from app.core import release as releases
 from app.core.errors import InputError, Mismatch, NotFound
 from app.core.files import ROOT, sha256_file, write_json, write_text
 from app.core.release import Engine
-from deploy import promote
+from deploy import admitted, promote
 from deploy.__main__ import cli
 from eval import gate
 from eval.policy import Rule
@@ -126,7 +126,7 @@ def test_what_the_gate_blocked_is_refused_and_the_release_stays(make: Any) -> No
     good = make("good")
     released = promote.promote(good, "sentiment")
     worse = make("worse", *(f"s{n}" for n in range(20)), against=good)
-    with pytest.raises(promote.Refused, match=r"the gate says block"):
+    with pytest.raises(admitted.Refused, match=r"the gate says block"):
         promote.promote(worse, "sentiment")
     assert releases.read(releases_folder()) == released
 
@@ -146,14 +146,14 @@ def test_a_run_without_a_gate_names_the_command(make: Any) -> None:
 def test_a_gate_about_another_report_is_refused(make: Any) -> None:
     one, two = make("one"), make("two", "s1")
     shutil.copy(one / "gate.json", two / "gate.json")
-    with pytest.raises(promote.Refused, match=r"about another report"):
+    with pytest.raises(admitted.Refused, match=r"about another report"):
         promote.promote(two, "sentiment")
 
 
 def test_an_adapter_other_than_the_evaluated_one_is_refused(make: Any, shelf: Path) -> None:
     run = make("one")
     write_text(run / "adapter" / "adapter_model.safetensors", "the base under its name")
-    with pytest.raises(promote.Refused, match=r"evaluate this adapter"):
+    with pytest.raises(admitted.Refused, match=r"evaluate this adapter"):
         promote.promote(run, "sentiment")
     assert not (shelf / "sentiment").exists()
 
@@ -169,8 +169,8 @@ def test_a_report_edited_by_hand_is_refused(make: Any) -> None:
 
 def test_a_report_by_other_code_is_refused(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make("one")
-    monkeypatch.setattr(promote, "current_code", lambda _: False)
-    with pytest.raises(promote.Refused, match=r"made by other code"):
+    monkeypatch.setattr(admitted, "current_code", lambda _: False)
+    with pytest.raises(admitted.Refused, match=r"made by other code"):
         promote.promote(run, "sentiment")
 
 
@@ -190,6 +190,46 @@ def test_a_swap_that_is_stopped_leaves_the_old_release(
     with pytest.raises(KeyboardInterrupt):
         promote.promote(second, "sentiment")
     assert releases.read(releases_folder()) == first
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [(["billing", "damage", "shipping"], "billing, damage, shipping"), (["positive"], "positive"),
+     (["Negative", "Positive"], "Negative, Positive"), (None, "none")],
+)  # fmt: skip
+def test_labels_that_are_no_mood_are_refused_and_told_where_they_may_go(
+    make: Any, labels: list[str] | None, found: str
+) -> None:
+    released = promote.promote(make("good"), "sentiment")
+    run = make("own")
+    write_json(run / "run.json", record() | {"labels": labels})
+    with pytest.raises(admitted.Refused, match=f"found {found}. .*eval run intents --adapter"):
+        promote.promote(run, "sentiment")
+    assert releases.read(releases_folder()) == released
+
+
+def test_neutral_may_be_a_third_mood(make: Any) -> None:
+    run = make("three")
+    write_json(run / "run.json", record() | {"labels": ["negative", "neutral", "positive"]})
+    assert promote.promote(run, "sentiment").labels == ["negative", "neutral", "positive"]
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({}, "verdict: field required.* found nothing"),
+        ({"verdict": "ship"}, "sentence: field required.* found verdict"),
+        ({"verdict": "ship", "sentence": "Ship."}, "says ship about no candidate"),
+        ({"verdict": "ship", "sentence": "Ship.", "candidate": {}}, "candidate.report_seal: field"),
+        ({"verdict": "yes", "sentence": "Ship."}, "verdict: input should be 'ship'"),
+        (["ship"], "found list"),
+    ],
+)
+def test_a_gate_that_no_gate_wrote_is_one_sentence(make: Any, said: Any, fault: str) -> None:
+    run = make("one")
+    write_json(run / "gate.json", said)
+    with pytest.raises(InputError, match=rf"gate\.json .*{fault}.*python -m eval gate .* --out"):
+        promote.promote(run, "sentiment")
 
 
 def test_an_unknown_feature_names_the_nearest() -> None:

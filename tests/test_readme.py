@@ -48,6 +48,7 @@ def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
     ]
     train = "accelerate launch finetune/train.py --config finetune/configs/"
     assert [note for note, _ in notes] == [
+        "not run here: the environment is that of make run",
         "not run here: minutes of training on public data",
         "not run here: needs the Hub",
         "not run here: needs the Hub",
@@ -57,17 +58,28 @@ def test_what_is_not_run_here_is_listed_with_its_reason() -> None:
         "not run here: needs a model server",
         "not run here: minutes, and packages of the extra bench",
     ]
-    assert [line.split("  #")[0].strip() for line in notes[0][1].splitlines()] == [
+    assert notes[0][1].startswith(". .venv/bin/activate ")
+    assert [line.split("  #")[0].strip() for line in notes[1][1].splitlines()] == [
         f"{train}sentiment.yaml",
         f"{train}support.yaml",
     ]
-    assert notes[1][1] == "make verify-hub"
-    assert notes[2][1].startswith("python -m app.knowledge.fit ")
-    assert re.findall(r"eval bench (\S+)", notes[3][1]) == ["chat"]
-    assert "--settings shop.yaml" in notes[4][1]
-    assert re.findall(r"eval bench (\S+)", notes[5][1]) == ["train-encoder", "train-chat"]
-    assert "--model openai:" in notes[6][1]
-    assert "eval bench" in notes[7][1]
+    assert notes[2][1] == "make verify-hub"
+    assert notes[3][1].startswith("python -m app.knowledge.fit ")
+    assert re.findall(r"eval bench (\S+)", notes[4][1]) == ["chat"]
+    assert "--settings shop.yaml" in notes[5][1]
+    assert re.findall(r"eval bench (\S+)", notes[6][1]) == ["train-encoder", "train-chat"]
+    assert "--model openai:" in notes[7][1]
+    assert "eval bench" in notes[8][1]
+
+
+@pytest.mark.parametrize("path", [ENGLISH, CHINESE])
+def test_the_environment_is_activated_before_the_first_command_that_needs_it(path: Path) -> None:
+    bodies = [
+        body for language, _, body in FENCE.findall(path.read_text("utf-8")) if language == "sh"
+    ]
+    lines = "".join(bodies).splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith(("python ", "accelerate ")))
+    assert any(line.startswith(". .venv/bin/activate") for line in lines[:first])
 
 
 def test_make_has_the_targets_that_the_readme_names() -> None:

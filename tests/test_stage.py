@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from app.core.errors import InputError
 from app.core.files import ROOT, write_text
-from deploy import check, manifest
+from app.store.db import open_store
+from deploy import check, ingested, manifest
+from deploy import stage as staging
 from deploy.__main__ import cli
 from deploy.stage import stage
 
@@ -74,6 +76,53 @@ def test_the_front_matter_pins_the_gradio_that_is_installed(space: Path) -> None
     matter = check.check_files(space)
     assert f"gradio=={matter.sdk_version}" in (space / "requirements.txt").read_text()
     assert matter.python_version == "3.12"
+
+
+def test_the_brief_that_is_in_force_is_staged_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = (ROOT / "brief.yaml").read_text("utf-8").replace("Fern & Kettle help desk", "Acme desk")
+    write_text(tmp_path / "mine" / "brief.yaml", mine)
+    monkeypatch.setenv("FRONTDESK_BRIEF", str(tmp_path / "mine" / "brief.yaml"))
+    for slow in ("_copy_weights", "_copy_learnt"):
+        monkeypatch.setattr(staging, slow, lambda *_: None)
+    folder = stage(tmp_path / "space")
+    assert (folder / "brief.yaml").read_text("utf-8") == mine
+    assert "title: Acme desk" in (folder / "README.md").read_text("utf-8")
+
+
+def test_articles_that_were_ingested_are_said_not_to_be_in_the_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'prod.db'}"
+    store = open_store(url)
+    store.articles.replace({f"help/{name}.md": [article(name)] for name in "ab"})
+    store.close()
+    write_text(tmp_path / "prod.yaml", f"database_url: {url}\n")
+    monkeypatch.setattr(staging, "stage", lambda out: out)
+    done = CliRunner().invoke(
+        cli, ["stage", "--out", str(tmp_path), "--settings", str(tmp_path / "prod.yaml")]
+    )
+    assert done.exit_code == 0, done.output
+    assert "2 ingested articles are not in this Space" in done.output
+    assert "set DATABASE_URL there" in done.output
+
+
+def article(name: str) -> dict[str, object]:
+    """An article as the store takes it."""
+    return {"id": name, "sha256": "0" * 64, "title": name, "text": "We wrap presents.",
+            "language": "en", "visibility": "public", "url": None, "questions": []}  # fmt: skip
+
+
+def test_without_ingested_articles_staging_says_no_word_of_them() -> None:
+    assert ingested.left_behind() is None
+
+
+def test_a_database_that_cannot_be_read_stops_no_staging(tmp_path: Path) -> None:
+    write_text(tmp_path / "prod.yaml", "database_url: nosql://nowhere\n")
+    said = ingested.left_behind(tmp_path / "prod.yaml")
+    assert said is not None
+    assert said.startswith("whether articles were ingested is not known: error: database_url")
 
 
 def test_staging_into_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

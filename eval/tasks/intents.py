@@ -10,7 +10,7 @@ trained classifier.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,23 +38,24 @@ class Lessons(NamedTuple):
     dev: list[Labelled]
 
 
-def read(ref: str) -> Data:
-    """Samples of the named split; the source is train and dev."""
+def read(ref: str, columns: Mapping[str, str] | None = None) -> Data:
+    """Samples of the named split; the source is train and dev. `columns` are the context."""
     parsed = references.parse_ref(ref)
     if parsed.split in (None, "train", "dev"):
         raise InputError(
             f"{ref}: intents learn from the splits train and dev: name the one to test on, "
             f"e.g. {parsed._replace(split='test')}"
         )
-    rows = references.classification(ref)
-    train = references.classification(str(parsed._replace(split="train")))
+    rows = references.classification(ref, columns)
+    train = references.classification(str(parsed._replace(split="train")), columns)
     dev_ref = str(parsed._replace(split="dev"))
     if references.has_split(dev_ref):
-        lessons = Lessons(train, references.classification(dev_ref))
+        lessons = Lessons(train, references.classification(dev_ref, columns))
     else:
         held = [row for row in train if held_out(row.text)]
         lessons = Lessons([row for row in train if not held_out(row.text)], held)
-    return Data([_sample(row) for row in rows], {}, lessons)
+    context = {"columns": columns} if columns else {}
+    return Data([_sample(row) for row in rows], context, lessons)
 
 
 def build(request: Request, data: Data) -> System:
@@ -130,4 +131,5 @@ TASK = Task(
     read=read,
     build=build,
     score=score,
+    fields=("text", "label"),
 )

@@ -11,7 +11,7 @@ length; options as for sentiment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from app.core import data as references
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from app.models.adapters import Card
 
 
-def read(ref: str) -> Data:
-    """Samples of a regression data reference. Raises InputError for scores beyond the scale."""
-    rows = references.regression(ref)
+def read(ref: str, columns: Mapping[str, str] | None = None) -> Data:
+    """Samples of a regression data reference; with `columns` they are its context.
+
+    Raises InputError for scores beyond the scale.
+    """
+    rows = references.regression(ref, columns)
     for row in rows:
         if not rmse.LOWEST <= row.score <= rmse.HIGHEST:
             raise InputError(
@@ -39,7 +42,8 @@ def read(ref: str) -> Data:
                 f"bad) to {rmse.HIGHEST:g} (very good): rescale the column"
             )
     reviews = references.parse_ref(ref).name == "vader_icwsm2014"
-    return Data([_sample(row, row.id.rpartition("_")[0] if reviews else "") for row in rows], {})
+    samples = [_sample(row, row.id.rpartition("_")[0] if reviews else "") for row in rows]
+    return Data(samples, {"columns": columns} if columns else {})
 
 
 def build(request: Request, data: Data) -> System:  # noqa: ARG001
@@ -99,4 +103,5 @@ TASK = Task(
     read=read,
     build=build,
     score=score,
+    fields=("text", "score"),
 )

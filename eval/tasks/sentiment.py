@@ -9,7 +9,7 @@ scripted is a word list without weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.core import data as references
@@ -36,9 +36,10 @@ SHORT, LONG = 10, 25
 """Words: up to SHORT is short, above LONG is long."""
 
 
-def read(ref: str) -> Data:
-    """Samples of a classification data reference."""
-    return Data([_sample(row) for row in references.classification(ref)], {}, ref)
+def read(ref: str, columns: Mapping[str, str] | None = None) -> Data:
+    """Samples of a classification data reference; with `columns` they are its context."""
+    rows = references.classification(ref, columns)
+    return Data([_sample(row) for row in rows], {"columns": columns} if columns else {}, ref)
 
 
 def build(request: Request, data: Data) -> System:
@@ -125,7 +126,7 @@ def _base(request: Request, data: Data) -> Built:
         raise InputError("--system base has no adapter: leave --adapter out")
     train = str(references.parse_ref(data.source)._replace(split="train"))
     encoder, record = engines.encoder(request.model, None)
-    model = LinearProbe(encoder, references.classification(train))
+    model = LinearProbe(encoder, references.classification(train, request.columns))
     identity = {
         "model": record,
         "prompt": prompts.identity(f"sentiment/{textprep.VERSION}"),
@@ -161,4 +162,5 @@ TASK = Task(
     read=read,
     build=build,
     score=score,
+    fields=("text", "label"),
 )
