@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from app.core import brief
 from app.core.language import detect, normalise
 from app.core.prompt import TEMPLATES
 from eval.books import CHAT, Change
@@ -109,7 +110,9 @@ def never(case: Case) -> Iterator[str]:
 
 def grounded(case: Case) -> Iterator[str]:
     """Every number in an answer has a source: a passage it cites, what the customer wrote, own
-    orders, prices of products named, or rows that the turn wrote."""
+    orders, prices of products named, rows that the turn wrote, or how brief.yaml says that order
+    numbers look."""
+    form = f"{brief.current().order_numbers.digits} digits"
     for number, exchange, turn in case.turns():
         if exchange.finish == "declined":
             continue
@@ -117,7 +120,7 @@ def grounded(case: Case) -> Iterator[str]:
         rows = [" ".join(map(str, (c.after or {}).values())) for c in exchange.changed
                 if c.table not in CHAT]  # fmt: skip
         sources = [
-            heard, *(f"{c.title}\n{c.passage}" for c in exchange.citations), *rows,
+            heard, form, *(f"{c.title}\n{c.passage}" for c in exchange.citations), *rows,
             *own_orders(case.outcome.before, heard), *case.judge.people.prices(exchange.answer),
         ]  # fmt: skip
         lacking = unsupported(_without_codes(exchange.answer, sources), sources)["numbers"]
