@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.core import brief as briefs
 from app.core.commerce import Commerce
-from app.core.errors import InputError, TooLarge
+from app.core.errors import InputError, StoreDown, TooLarge
 from app.core.release import Release
 from app.core.settings import Settings, signing_secret
 from app.core.visitor import Visitors
@@ -65,6 +66,7 @@ class Services:
         self.brief = briefs.read()
         theirs = own.commerce(settings.commerce) if settings.commerce else None
         self.store = store or open_store(settings.database)
+        self._demo = True
         self.commerce: Commerce = self.store.commerce if theirs is None else theirs
         secret = signing_secret(settings)
         self.visitors = Visitors(secret)
@@ -120,8 +122,13 @@ class Services:
 
     @property
     def demo(self) -> bool:
-        """Whether the demo shop's articles answer: the page says then that the shop is invented."""
-        return demo_answers(self.settings, self.store)
+        """Whether the demo shop's articles answer: the page says then that the shop is invented.
+
+        While the database cannot be asked, as when it could last: the page is shown all the same.
+        """
+        with suppress(StoreDown):
+            self._demo = demo_answers(self.settings, self.store)
+        return self._demo
 
     # Calls --------------------------------------------------------------------------------------
 

@@ -86,13 +86,13 @@ def test_no_word_that_was_typed_reaches_the_log_and_exports_are_redacted(
 
 
 def test_what_is_gathered_for_training_is_redacted(services: Services) -> None:
-    from finetune import feedback
+    from finetune import corrections, feedback
 
     app = create_app(services.settings, services)
     with TestClient(app, raise_server_exceptions=False) as client:
         session(client, services)
     samples = services.store.feedback.consented("sentiment")
-    built = feedback.build([feedback._of_store(s) for s in samples], "sentiment")
+    built = feedback.build([corrections._of_store(s) for s in samples], "sentiment")
     assert len(built.rows) == len(TYPED)
     text = json.dumps(built._asdict(), ensure_ascii=False, default=str)
     assert text.count("<PHONE>") == 2

@@ -81,14 +81,14 @@ def test_the_front_matter_pins_the_gradio_that_is_installed(space: Path) -> None
 def test_the_brief_that_is_in_force_is_staged_with_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine = (ROOT / "brief.yaml").read_text("utf-8").replace("Fern & Kettle help desk", "Acme desk")
+    mine = (ROOT / "brief.yaml").read_text("utf-8").replace("Fern & Kettle", "Acme")
     write_text(tmp_path / "mine" / "brief.yaml", mine)
     monkeypatch.setenv("FRONTDESK_BRIEF", str(tmp_path / "mine" / "brief.yaml"))
     for slow in ("_copy_weights", "_copy_learnt"):
         monkeypatch.setattr(staging, slow, lambda *_: None)
     folder = stage(tmp_path / "space")
     assert (folder / "brief.yaml").read_text("utf-8") == mine
-    assert "title: Acme desk" in (folder / "README.md").read_text("utf-8")
+    assert "title: Acme help desk" in (folder / "README.md").read_text("utf-8")
 
 
 def test_articles_that_were_ingested_are_said_not_to_be_in_the_space(
