@@ -23,6 +23,7 @@ class FakeOpenAI(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # five, as by default, are refused on a busy machine
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
