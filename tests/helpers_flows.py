@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
+from app.core.data import corpus
+from app.core.files import DEMO
 from app.core.memory import Memory
 from app.core.messages import Message
-from app.store.db import Store
+from app.store.db import Store, open_store
 from app.store.models import Order, OrderLine, Return, Ticket, Write, utc_now
 from app.support.answer import Answer
 from app.support.chat import SupportChat
@@ -18,6 +23,20 @@ from app.support.session import Helpers, Session
 OWNER = "visitor-1"
 IMOGEN = "imogen.wren@example.org"
 """Who placed FK-10993, FK-10938 and FK-10863."""
+
+
+@contextmanager
+def demo_store(folder: Path) -> Iterator[Store]:
+    """A database in `folder` with the demo's orders."""
+    store = open_store(f"sqlite:///{folder / 'shop.db'}")
+    store.orders.load_demo(DEMO)
+    yield store
+    store.close()
+
+
+def scripted_chat() -> SupportChat:
+    """The demo's articles, without weights."""
+    return SupportChat.of_system("base", corpus("demo:support").docs, model="scripted")
 
 
 def opened(store: Store) -> Store:

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from app.core.data import corpus
 from app.core.desk import Desk, Packet
 from app.core.errors import AppError
-from app.core.files import DEMO, ROOT
+from app.core.files import ROOT
 from app.core.memory import Memory, Running
 from app.models.encoder import HashEncoder
 from app.recommend.shop import Shop as RealShop
 from app.recommend.system import fitted
-from app.store.db import Store, open_store
+from app.store.db import Store
 from app.store.models import Order, Return, Ticket, Write, utc_now
 from app.support import handoff
 from app.support.answer import UPSET
@@ -29,7 +29,7 @@ from app.support.chat import SupportChat
 from app.support.flows import heard
 from app.support.flows.base import Tools
 from app.support.flows.route import registry, route
-from tests.helpers_flows import IMOGEN, OWNER, Visit, opened
+from tests.helpers_flows import IMOGEN, OWNER, Visit, demo_store, opened, scripted_chat
 
 EXAMPLES = [
     json.loads(line)
@@ -52,15 +52,13 @@ EVERYTHING = Tools(commerce=object(), shop=Shop)  # type: ignore[arg-type]
 
 @pytest.fixture(scope="module")
 def chat() -> SupportChat:
-    return SupportChat.of_system("base", corpus("demo:support").docs, model="scripted")
+    return scripted_chat()
 
 
 @pytest.fixture(scope="module")
 def module_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('flows') / 'shop.db'}")
-    store.orders.load_demo(DEMO)
-    yield store
-    store.close()
+    with demo_store(tmp_path_factory.mktemp("flows")) as store:
+        yield store
 
 
 @pytest.fixture

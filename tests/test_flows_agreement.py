@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.core.data import corpus
 from app.core.errors import AppError, InputError
-from app.core.files import DEMO
-from app.store.db import Store, open_store
+from app.store.db import Store
 from app.store.models import OrderLine, Return, Ticket, Write
 from app.support import flows
 from app.support.chat import SupportChat
@@ -20,7 +18,15 @@ from app.support.flows import agreement, heard
 from app.support.flows.base import Tools
 from app.support.flows.change_address import _address
 from app.support.flows.route import registry, route
-from tests.helpers_flows import IMOGEN, OWNER, Visit, opened, stands
+from tests.helpers_flows import (
+    IMOGEN,
+    OWNER,
+    Visit,
+    demo_store,
+    opened,
+    scripted_chat,
+    stands,
+)
 
 EVERYTHING = Tools(commerce=object(), shop=lambda: None)  # type: ignore[arg-type]
 Start = Callable[..., Visit]
@@ -28,10 +34,8 @@ Start = Callable[..., Visit]
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('flows') / 'shop.db'}")
-    store.orders.load_demo(DEMO)
-    yield store
-    store.close()
+    with demo_store(tmp_path_factory.mktemp("flows")) as store:
+        yield store
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def store(kept: Store) -> Store:
 
 @pytest.fixture(scope="module")
 def chat() -> SupportChat:
-    return SupportChat.of_system("base", corpus("demo:support").docs, model="scripted")
+    return scripted_chat()
 
 
 @pytest.fixture
