@@ -80,7 +80,8 @@ FULL_WIDTH = "".join(chr(ord(c) + 0xFEE0) for c in "FK-10924")
 @pytest.mark.parametrize(
     "text",
     ["FK-10924", "fk10924", "FK 10924", "fk\u201310924.", "Order #FK-10924, please", FULL_WIDTH,
-     "订单FK-10924到哪儿了"],
+     "订单FK-10924到哪儿了", "I want to return from FK-10924 2 tins", "FK-10924 3 x the decaf",
+     "FK-10924 2个都要退"],
 )  # fmt: skip
 def test_an_order_number_is_taken_as_it_was_meant(text: str) -> None:
     assert heard.orders(text) == ["FK-10924"]
@@ -88,7 +89,15 @@ def test_an_order_number_is_taken_as_it_was_meant(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("fk-1o924", "FK-10924"), ("FK-1994", ""), ("it's FK 10 949 4", ""), ("FK-109249", "")],
+    [
+        ("fk-1o924", "FK-10924"),
+        ("FK-1994", ""),
+        ("it's FK 10 949 4", ""),
+        ("FK-109249", ""),
+        ("FK-10924 9 is my order", ""),
+        ("FK-10924 9 thanks", ""),
+        ("FK-10924 90210", ""),
+    ],
 )
 def test_a_mistyped_number_is_asked_for_again_and_never_used(text: str, meant: str) -> None:
     assert heard.orders(text) == []

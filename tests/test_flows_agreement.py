@@ -99,6 +99,39 @@ def test_nothing_but_a_yes_changes_an_order(start: Start, text: str) -> None:
     assert (visit.order().status, visit.count(Write)) == ("placed", 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "says"),
+    [
+        (
+            "I'd like to cancel the decaf from my order FK-10993",
+            "en",
+            "only cancel an order",
+        ),
+        (
+            "Please cancel one of the tins in order FK-10993",
+            "en",
+            "only cancel an order",
+        ),
+        ("Please cancel part of my order FK-10993", "en", "only cancel an order"),
+        ("请取消订单 FK-10993 里的低因咖啡", "zh", "只能取消整个订单"),
+        ("Please cancel all of my order FK-10993", "en", "Shall I cancel order"),
+        (
+            "Please cancel my order FK-10993 from this morning",
+            "en",
+            "Shall I cancel order FK-10993",
+        ),
+    ],
+)
+def test_who_wants_a_part_gone_is_told_that_it_is_all_or_nothing(
+    start: Start, text: str, language: str, says: str
+) -> None:
+    visit = start(language=language)
+    assert says in visit.say(f"{text}, {IMOGEN}")
+    assert visit.order().status == "placed"
+    visit.say("yes" if language == "en" else "是的")
+    assert visit.order().status == "cancelled"
+
+
 def test_cancel_it_is_a_yes_to_a_cancellation_alone(start: Start) -> None:
     assert "is cancelled" in start(CANCEL).say("Cancel it please")
     visit = start()

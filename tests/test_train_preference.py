@@ -119,6 +119,12 @@ def test_a_row_that_is_no_preference_is_named_with_its_line(
         data.preferred(f"file:{tmp_path / 'p.jsonl'}")
 
 
+def test_a_split_that_the_file_lacks_is_refused(tmp_path: Path) -> None:
+    path = pairs(tmp_path / "p.jsonl", 1)
+    with pytest.raises(InputError, match=r"p\.jsonl: #test needs a column `split`"):
+        data.preferred(f"file:{path}#test")
+
+
 def test_both_sorts_of_rows_are_read(tmp_path: Path) -> None:
     (pair, *_) = data.preferred(f"file:{pairs(tmp_path / 'p.jsonl', 1)}")
     assert isinstance(pair, Preferred)

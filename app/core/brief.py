@@ -65,15 +65,15 @@ class Brief(Strict):
     retention_days: int = Field(90, ge=1)
     """Transcripts older than this are deleted at start and once a day."""
 
-    def feature(self, name: str) -> FeatureBrief:
+    def feature(self, name: Feature) -> FeatureBrief:
         """What `name` must hold. Raises ConfigError where the brief promises nothing of it."""
-        found = self.features.get(name)  # type: ignore[call-overload]
+        found = self.features.get(name)
         if found is None:
             raise ConfigError(
                 f"the brief says nothing of {name}: expected features.{name} (max_error, metric, "
                 f"margin), found {', '.join(self.features)}"
             )
-        return FeatureBrief.model_validate(found)
+        return found
 
 
 def read(path: Path | None = None) -> Brief:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from app.core.config import parse as parsed
 from app.core.errors import InputError
+from app.core.kinds import in_split
 from app.core.messages import Conversation
 from app.core.records import Row, text_of
 
@@ -31,14 +32,10 @@ def parse(rows: list[Row], split: str | None) -> list[Preferred | Judged]:
     """Rows {prompt, chosen, rejected} or {prompt, completion, label}, perhaps with passages.
 
     prompt: messages that end with the user's. An answer: a text, or a list of one assistant
-    message. label: true or false. Rows of another `split`, where there is such a column, are left
-    out. Raises InputError with file and line.
+    message. label: true or false. Rows of another `split` are left out. Raises InputError with file
+    and line, also for a split that the file does not have.
     """
-    if split and any("split" in row for row in rows):
-        rows = [row for row in rows if row.get("split") == split]
-        if not rows:
-            raise InputError(f"no rows in split {split!r} of this file of preferences")
-    return [_one(row) for row in rows]
+    return [_one(row) for row in (in_split(rows, rows, split) if split else rows)]
 
 
 def _one(row: Row) -> Preferred | Judged:

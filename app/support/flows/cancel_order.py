@@ -15,6 +15,12 @@ _CANCEL_IT = re.compile(
     r"|^\W*(?:请|那就)?取消(?:吧|订单|掉|了吧)\W*$",
     re.IGNORECASE,
 )
+_PART = re.compile(
+    r"\bcancel\b(?! (?:all|everything|the whole)\b)(?:(?!\border).){1,40}?\b(?:from|in|of|on) "
+    r"(?:(?:my|the|this|that) (?:\w+ )?)?(?:order\b|[A-Z]{1,6}[ -]?\d{3,})"
+    r"|取消.{0,14}(?:订单|单|\d{3,}).{0,3}[里中]|(?:订单|单|\d{3,}).{0,3}[里中].{1,14}取消",
+    re.IGNORECASE,
+)
 
 
 class CancelOrder(Flow):
@@ -47,6 +53,10 @@ class CancelOrder(Flow):
         "already": ("Order {order} is already cancelled.", "订单 {order} 已经取消过了。"),
     }
 
+    def prefill(self, talk: Talk) -> dict[str, str]:
+        """Whether a part of an order is to go, which no shop behind the seam can do."""
+        return {"part": "yes"} if _PART.search(heard.plain(talk.text)) else {}
+
     def early(self, talk: Talk) -> Said | None:
         """Done already, or gone."""
         assert talk.order is not None
@@ -70,8 +80,16 @@ class CancelOrder(Flow):
         return agreement.yes(text) or bool(_CANCEL_IT.search(heard.plain(text)))
 
     def confirm(self, talk: Talk) -> str:
-        """Names what goes."""
+        """Names what goes: all of it."""
         assert talk.order is not None
+        if "part" in talk.slots:
+            return talk.say(
+                f"I can only cancel an order as a whole. Shall I cancel all of order "
+                f"{talk.order.id} ({contents(talk.order)})? For a single item, a person can have "
+                "a look: just say “human”.",
+                f"我只能取消整个订单，不能只取消其中一件。要我取消整个订单 {talk.order.id} 吗？"
+                f"订单里的商品是：{contents(talk.order)}。如果只想取消一件，可以说“转人工”，由同事来看。",
+            )
         return talk.say(
             f"Shall I cancel order {talk.order.id} ({contents(talk.order)})?",
             f"要我现在取消订单 {talk.order.id} 吗？订单里的商品是：{contents(talk.order)}。",

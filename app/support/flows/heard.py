@@ -54,6 +54,11 @@ _ENGLISH = re.compile(
     r"|you|your|it|me|cancel|help)\b",
     re.IGNORECASE,
 )
+# "2 tins", "3 x", "2 个": how many of something, not more digits of the number before it.
+_COUNT = (
+    r"[0-9]{1,2}\s?(?:x\b|×|of\b|[个件罐包袋盒瓶只]"
+    r"|(?!(?:thanks|is|was|as|this|yes)\b)[a-z]{2,}s\b)"
+)
 
 
 class _Forms(NamedTuple):
@@ -77,7 +82,8 @@ def _made(numbers: OrderNumbers) -> _Forms:
     return _Forms(
         numbers,
         re.compile(
-            rf"(?<![A-Za-z0-9]){prefix}{between}([0-9]{{{digits}}})(?![A-Za-z0-9])(?!\s*[0-9])",
+            rf"(?<![A-Za-z0-9]){prefix}{between}([0-9]{{{digits}}})(?![A-Za-z0-9])"
+            rf"(?:(?=\s+{_COUNT})|(?!\s*[0-9]))",
             re.I,
         ),
         re.compile(rf"(?<![A-Za-z]){prefix}{between}([0-9OoIlSsBb][0-9OoIlSsBb\s\-]*)", re.I),
