@@ -201,6 +201,16 @@ def test_what_was_hidden_is_seen_again_once_it_can_be_read(store: Store, folder:
         assert "Norway" in seen(store)
 
 
+def test_what_a_folder_of_agents_shows_customers_comes_back_as_it_was(
+    store: Store, folder: Path
+) -> None:
+    shown = f"---\nvisibility: public\n---\n{NORWAY}"
+    for text in (shown, SLIP, shown):
+        (folder / "norway.md").write_text(text)
+        ingest(folder, store.articles, visibility="agents")
+        assert seen(store) == (["Norway"] if text == shown else [])
+
+
 def test_what_is_for_agents_is_not_written_again(store: Store, folder: Path) -> None:
     (folder / "norway.md").write_text("---\nvisibility: agents\n---\nSecret.")
     ingest(folder, store.articles)

@@ -10,6 +10,7 @@ import pytest
 
 from app.core.desk import Desk, Packet, Said
 from app.core.errors import NotFound
+from app.core.memory import Memory
 from app.store.db import Store, open_store
 from app.store.models import Conversation, Ticket, utc_now
 from app.store.tickets import Held
@@ -186,6 +187,17 @@ def test_closing_lets_the_bot_answer_and_begin_anew(store: Store) -> None:
         assert found.handled_by is None
         assert found.memory == {"ticket": None, "declined": 0, "moods": [], "intent": "human"}
     assert store.tickets.of(str(talk)) is None
+
+
+def test_what_a_turn_knew_of_a_ticket_closed_meanwhile_is_forgotten(store: Store) -> None:
+    ticket = handed(store)
+    talk = str(store.tickets.get(ticket).conversation_id)
+    knew = Memory(ticket=ticket, declined=3, moods=[-1.0], intent="human")
+    store.conversations.append(OWNER, talk, "assistant", "A person will see to it.", memory=knew)
+    assert store.conversations.state(OWNER, talk).memory == knew
+    store.tickets.close(ticket, "alex")
+    store.conversations.append(OWNER, talk, "assistant", "By the way:", memory=knew)
+    assert store.conversations.state(OWNER, talk).memory == Memory(intent="human")
 
 
 def test_a_ticket_goes_with_its_conversation(store: Store) -> None:

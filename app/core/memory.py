@@ -7,6 +7,8 @@ a deep copy, step by step, so neither is frozen.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from app.core.config import Strict
@@ -49,3 +51,7 @@ class Memory(Strict, frozen=False):
     """Replies that the page offers as buttons under the last answer."""
     near: list[str] = Field(default_factory=list)
     """Those of them that are titles of articles: who sends one wants the article."""
+
+
+CLOSED: dict[str, Any] = {"ticket": None, "declined": 0, "moods": []}
+"""What a closed ticket leaves of a Memory as it is stored: the bot begins anew."""

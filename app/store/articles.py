@@ -80,8 +80,9 @@ class Articles:
         """Take the articles of `changed` and `removed` sources out, put those of `changed` in.
 
         changed: source -> values {id, sha256, title, text, language, visibility, url, questions}.
-        hidden: sources whose articles stay, for agents alone. All of it or nothing, in one
-        transaction. Raises InputError where another ingest writes the same articles meanwhile.
+        hidden: sources whose articles stay, for agents alone; without a hash from now on, so that
+        their file is read again. All of it or nothing, in one transaction. Raises InputError where
+        another ingest writes the same articles meanwhile.
         """
         try:
             with self._store.write() as session:
@@ -90,7 +91,7 @@ class Articles:
                     session.execute(delete(Article).where(Article.source.in_(batch)))
                 for source in hidden:
                     for row in session.scalars(select(Article).where(Article.source == source)):
-                        row.visibility, row.updated = "agents", now
+                        row.visibility, row.sha256, row.updated = "agents", "", now
                 rows = [
                     {**values, "source": source, "updated": now}
                     for source, articles in changed.items()

@@ -10,9 +10,9 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import NotFound
-from app.core.memory import Memory
+from app.core.memory import CLOSED, Memory
 from app.store import branches
-from app.store.models import Conversation, Feedback, Message, new_id, utc_now
+from app.store.models import Conversation, Feedback, Message, Ticket, new_id, utc_now
 from app.store.rows import Rateable, State, Summary, Turn
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Conversations:
         replaces: id of the last question, which this one takes the place of (app.store.branches).
         author: name of the agent who wrote it. intent: what an answer's turn was taken for.
         memory: what the conversation knows from now on, in the same transaction; None: as before.
+        A ticket in it that was closed meanwhile is forgotten.
         Raises NotFound where the conversation is not the owner's.
         """
         with self._store.write() as session:
@@ -79,7 +80,7 @@ class Conversations:
                 intent=intent,
             )  # fmt: skip
             session.add(message)
-            known = {} if memory is None else {"memory": memory.model_dump(mode="json")}
+            known = {} if memory is None else {"memory": _current(session, memory)}
             session.execute(
                 update(Conversation)
                 .where(Conversation.id == conversation_id)
@@ -188,6 +189,13 @@ def _own(session: Session, owner: str, conversation_id: str, *, lock: bool = Fal
             zh="没有找到这个对话，请开始新的对话。",
         )
     return found
+
+
+def _current(session: Session, memory: Memory) -> dict[str, Any]:
+    """`memory` as it is stored: an agent may have closed its ticket while the bot was speaking."""
+    ticket = session.get(Ticket, memory.ticket) if memory.ticket else None
+    known = memory.model_dump(mode="json")
+    return known | CLOSED if ticket is not None and ticket.status == "closed" else known
 
 
 def _next(session: Session, conversation_id: str) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.core.desk import Packet, Reason
 from app.core.errors import AppError, NotFound
+from app.core.memory import CLOSED
 from app.store.models import Conversation, Ticket, new_id, utc_now
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Tickets:
             ticket.status, ticket.agent, ticket.updated = "closed", agent, utc_now()
             talk = _handled(session, ticket, None)
             if talk is not None and talk.memory:
-                talk.memory = {**talk.memory, "ticket": None, "declined": 0, "moods": []}
+                talk.memory = {**talk.memory, **CLOSED}
             return _view(ticket)
 
     def counts(self) -> dict[str, int]:

@@ -51,9 +51,9 @@ def ingest(
     """Make the store's articles of `folder` what its files say; returns what was done.
 
     A folder is known by its own name: a second one of that name replaces it. Files whose content
-    and default `visibility` are as before are not parsed, but for those of agents in a folder of
-    customers: an earlier run may have hidden them. A file that became unreadable keeps its earlier
-    articles, hidden from customers (it may be meant for agents now), and the report says so.
+    and default `visibility` are as before are not parsed. A file that became unreadable keeps its
+    earlier articles, hidden from customers (it may be meant for agents now) until it is read again,
+    and the report says so.
     Raises InputError for no folder, a wrong visibility, or a folder of which nothing can be read;
     nothing is changed then but what is hidden.
     """
@@ -129,13 +129,10 @@ class _Run:
             reader_of(file.name)
             data = files.content(file.path)
             digest = self._digest(data)
-            if self._as_it_was(source, digest):
+            if source in self.before and self.before[source].sha256 == digest:
                 self.same.append(source)
                 return
             rows, notes = self._articles(source, digest, self.read(data, file.name))
-            if self._as_it_was(source, digest, rows):
-                self.same.append(source)
-                return
         except Unreadable as error:
             if source in self.before and source not in (*self.kept, *self.same, *self.put):
                 self.kept.append(source)
@@ -177,14 +174,6 @@ class _Run:
             passages=sum(len(split(_doc(values))) for values in rows),
             few_ways=sum(_ways(values) < LEAST for values in rows),
         )
-
-    def _as_it_was(self, source: str, digest: str, rows: Sequence[Values] = ()) -> bool:
-        """Whether the store has it already: without `rows`, only where that is beyond doubt."""
-        was = self.before.get(source)
-        if was is None or was.sha256 != digest:
-            return False
-        doubt = self.visibility == "public" and was.agents_only == was.articles
-        return was.agents_only == _agents(rows) if rows else not doubt
 
     def _digest(self, data: bytes) -> str:
         """Of the bytes and of how they are read: another default visibility is another article."""
