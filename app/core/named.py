@@ -75,7 +75,7 @@ _STREET = (
     r"Highway|Hwy|Grove|Green|Park|View|Loop|Alley|Path|Run|Ridge|Point|Plaza|Parkway|Pkwy|Rise"
 )
 _POSTCODE = r"[A-Z]{1,2}\d[A-Z\d]?[^\S\n]\d[A-Z]{2}"
-_TOWN = r"[^\W\d_][\w'’.-]*(?:[^\S\n][A-ZÀ-Þ][\w'’.-]*){0,3}"
+_TOWN = r"[^\W\d_][\w'’.-]{0,60}(?:[^\S\n][A-ZÀ-Þ][\w'’.-]{0,60}){0,3}"
 _FLAT = r"(?:,?\s*(?:Apt|Apartment|Flat|Suite|Ste|Unit|Floor|Room|#)\.?[^\S\n]*\w{1,6})?"
 _TAIL = (
     rf"{_FLAT}(?:\s*,\s*|\s+)?(?:(?:{_TOWN}\s*,?\s*)?(?:{_POSTCODE}|[A-Z]{{2}}[^\S\n]+\d{{5}}(?:-\d{{4}})?"
@@ -88,10 +88,10 @@ _ADDRESSES = (
     rf"(?i:apt|apartment|flat|suite|unit)\b\.?[^\S\n]*\d{{1,5}}(?:[>\s]*,?[>\s]*[A-ZÀ-Þ][^\n\d,?!]{{1,40}})"
     rf"{{0,3}}(?:,?[^\S\n]*\d{{4,6}}\b)?)",
     rf"(?<![\w.,-])((?:(?:Flat|Apt|Apartment|Unit|Suite)[^\S\n]+\w{{1,5}},?[^\S\n]+)?{_NUMBER},?[^\S\n]+"
-    rf"(?:[A-ZÀ-Þ][\w'’.-]*[^\S\n]+){{1,4}}(?:{_STREET})\b\.?{_TAIL})",
-    rf"(?<!\w)([A-ZÄÖÜ][\w.-]*(?i:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|straat|laan|"
+    rf"(?:[A-ZÀ-Þ][\w'’.-]{{0,60}}[^\S\n]+){{1,4}}(?:{_STREET})\b\.?{_TAIL})",
+    rf"(?<!\w)([A-ZÄÖÜ][\w.-]{{0,60}}(?i:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|straat|laan|"
     rf"gracht|plein|kade|dijk)[^\S\n]+{_NUMBER}\b{_TAIL})",
-    rf"(?<!\w)([A-ZÄÖÜ][\w-]+[^\S\n](?:Straße|Strasse|Str\.|Weg|Platz|Allee|Gasse|Ring|Damm|Ufer)"
+    rf"(?<!\w)([A-ZÄÖÜ][\w-]{{1,60}}[^\S\n](?:Straße|Strasse|Str\.|Weg|Platz|Allee|Gasse|Ring|Damm|Ufer)"
     rf"[^\S\n]+{_NUMBER}\b{_TAIL})",
     rf"(?<!\w)({_NUMBER}[^\S\n]*,?[^\S\n]+(?i:rue|avenue|boulevard|place|chemin|impasse|allée|quai|cours)[^\S\n]+"
     rf"(?:(?:de|du|des|la|le|les|d['’])[^\S\n]*){{0,2}}{_TOWN}{_TAIL})",

@@ -31,6 +31,7 @@ BY_CONTEXT = ("ADDRESS", "NAME")
 """Those that are found where their surroundings tell them, the others wherever they stand."""
 _PLACEHOLDER = re.compile("<(?:" + "|".join(TYPES) + ")>")
 _WORTH_A_LOOK = re.compile(r"[\d@＠]|::")
+_LATIN = "[A-Za-z0-9_\u00c0-\u024f]"
 _WINDOW, _OVERLAP = 5_000, 1_500  # no finding is longer than the overlap, see app.core.pii
 _ROUNDS = 20
 """Times that what lies between findings is looked at again. A person's text needs two or three;
@@ -85,7 +86,7 @@ def find(text: str, public: str = "") -> list[Span]:
         new = [
             Span(s.type, s.start + start, s.end + start)
             for s in _merged(_scan(text[start:end]))
-            if text[s.start + start : s.end + start] not in public
+            if not _stands_in(text[s.start + start : s.end + start], public)
         ]
         if new and rounds == _ROUNDS:
             found.append(Span(new[0].type, start, end))
@@ -94,6 +95,15 @@ def find(text: str, public: str = "") -> list[Span]:
             gaps = _gaps([(s.start, s.end) for s in new], start, end)
             pending += [(rounds + 1, *gap) for gap in gaps]
     return sorted(found, key=lambda s: s.start)
+
+
+def _stands_in(piece: str, public: str) -> bool:
+    """Whether `public` says `piece` as a whole: Tom is not public for the sake of tomatoes.
+
+    Chinese has no such borders: there a part of a word counts, too.
+    """
+    whole = rf"(?<!{_LATIN})(?<!{_LATIN}[.+@-]){re.escape(piece)}(?![.+@-]?{_LATIN})"
+    return piece in public and bool(re.search(whole, public))
 
 
 def _gaps(taken: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:

@@ -80,7 +80,6 @@ def signing_secret(settings: Settings) -> str:
         return settings.secret.get_secret_value()
     path = var_dir() / "secret"
     if not path.is_file():
-        with atomic_path(path) as temporary:
+        with atomic_path(path, mode=0o600) as temporary:
             temporary.write_text(secrets.token_urlsafe(32))
-        path.chmod(0o600)
     return path.read_text().strip()

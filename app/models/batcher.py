@@ -87,10 +87,13 @@ class Batcher:
                 if not (self._waiting or self._active):
                     self._thread = None
                     return
-            self._let_go()
-            self._let_in()
-            if self._active:
-                self._step()
+            try:
+                self._let_go()
+                self._let_in()
+                if self._active:
+                    self._step()
+            except BaseException as error:  # the thread goes on: others may be waiting
+                self._broke(error)
             self.stepped = time.monotonic()
 
     def _let_go(self) -> None:
@@ -103,40 +106,41 @@ class Batcher:
             waiting = list(self._waiting)
         full = False
         for ticket in waiting:
-            if finish := ticket.stopped():
-                ticket.out.put(finish)
-            elif full or not self.rows.room(ticket):
+            if self._waits(ticket, full):
                 full = True  # nobody overtakes
                 continue
-            else:
-                self._join(ticket)
             with self._lock:
                 self._waiting.remove(ticket)
 
-    def _join(self, ticket: Ticket) -> None:
+    def _waits(self, ticket: Ticket, full: bool) -> bool:
+        """Whether it stays in the queue; else it joined, or its reader was told why it did not."""
         try:
-            self.rows.join(ticket)
+            if finish := ticket.stopped():
+                ticket.out.put(finish)
+            elif full or not self.rows.room(ticket):
+                return True
+            else:
+                self.rows.join(ticket)
+                self._active.append(ticket)
         except Exception as error:
             ticket.out.put(error)
-        else:
-            self._active.append(ticket)
+        return False
 
     def _step(self) -> None:
-        try:
-            said = self.rows.step()
-            for ticket, token in said:
-                if token in ticket.ends:
-                    self._end(ticket, "stop")
-                    continue
-                ticket.out.put(token)
-                ticket.written += 1
-                if ticket.written >= ticket.options.max_new_tokens:
-                    self._end(ticket, "length")
-        except BaseException as error:  # the thread goes on: others may be waiting
-            for ticket in self._active:
-                ticket.out.put(error)
-            self._active.clear()
-            self.rows.clear()
+        for ticket, token in self.rows.step():
+            if token in ticket.ends:
+                self._end(ticket, "stop")
+                continue
+            ticket.out.put(token)
+            ticket.written += 1
+            if ticket.written >= ticket.options.max_new_tokens:
+                self._end(ticket, "length")
+
+    def _broke(self, error: BaseException) -> None:
+        for ticket in self._active:
+            ticket.out.put(error)
+        self._active.clear()
+        self.rows.clear()
 
     def _end(self, ticket: Ticket, finish: Finish) -> None:
         self._active.remove(ticket)

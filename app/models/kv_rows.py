@@ -75,7 +75,10 @@ class _Slots(Cache):
         return self._longest
 
     def put(self, slot: int, layers: Sequence[Layer], length: int, most: int) -> None:
-        """Copy `layers`, of `length` tokens, into `slot`, making room for `most`."""
+        """Copy `layers`, of `length` tokens, into `slot`, the last one, with room for `most`.
+
+        most: tokens that the longest of all rows may come to have.
+        """
         self._grow(slot + 1, most, layers)
         for (keys, values), new in zip(self.held, layers, strict=True):
             keys[slot, :, :length] = new.keys[0, :, :length]
@@ -102,15 +105,18 @@ class _Slots(Cache):
         have = self.held[0].keys.shape if self.held else (0, 0, 0, 0)
         if have[0] >= rows and have[2] >= tokens:
             return
-        rows = max(have[0], 1 << (rows - 1).bit_length())
-        tokens = max(have[2], -(-tokens // _BLOCK) * _BLOCK)
+        rows, tokens = 1 << (rows - 1).bit_length(), -(-tokens // _BLOCK) * _BLOCK
+        if max(have[0], rows) * max(have[2], tokens) <= MOST_TOKENS:
+            # Never smaller, but where a row that has left was far longer than those that stay.
+            rows, tokens = max(have[0], rows), max(have[2], tokens)
+        kept_rows, kept_tokens = min(have[0], rows), min(have[2], tokens)
         grown = [
             Layer(*(p.new_zeros(rows, p.shape[1], tokens, p.shape[3]) for p in layer))
             for layer in like
         ]
         for old, new in zip(self.held, grown, strict=bool(self.held)):
             for part, larger in zip(old, new, strict=True):
-                larger[: have[0], :, : have[2]] = part
+                larger[:kept_rows, :, :kept_tokens] = part[:kept_rows, :, :kept_tokens]
         self.held = grown
 
 
@@ -205,7 +211,8 @@ class KVRows:
         """A row whose prompt has been read begins to write."""
         if self._together:
             layers = [Layer(layer.keys, layer.values) for layer in row.cache.layers]
-            self._slots.put(len(self._writing), layers, len(row.tokens), row.need())
+            most = max(each.need() for each in (*self._writing, row))
+            self._slots.put(len(self._writing), layers, len(row.tokens), most)
             row.cache = None
         self._writing.append(row)
 

@@ -246,7 +246,8 @@ def _read(chunk: Chunk) -> tuple[str, Finish | None]:
     if not chunk.choices:
         return "", None
     choice = chunk.choices[0]
-    reason = choice.finish_reason
+    reason = choice.finish_reason or None
     if reason not in (None, "stop", "length"):
         raise ServerFailed(f"the model server ended its answer with {reason[:40]!r}")
-    return choice.delta.content or "", reason  # type: ignore[return-value]
+    text = choice.delta.content if choice.delta else None
+    return text or "", reason  # type: ignore[return-value]

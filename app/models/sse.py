@@ -17,6 +17,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from app.models.base import ModelFailed
 
+BOM = "\ufeff"
+"""May stand before the first line."""
 MAX_LINE = 256 * 1024
 """Bytes: thousands of times what a token takes."""
 MAX_STREAM = 8 * 1024 * 1024
@@ -38,7 +40,7 @@ class Words(BaseModel):
 class Choice(BaseModel):
     """The answer that a chunk belongs to; there is one."""
 
-    delta: Words = Words()
+    delta: Words | None = None
     finish_reason: str | None = None
 
 
@@ -53,14 +55,14 @@ class Chunk(BaseModel):
 
     choices: list[Choice] = []
     usage: Usage | None = None
-    object: str = ""
+    object: str | None = None
     error: Any = None
 
 
 async def chunks(blocks: AsyncIterator[bytes]) -> AsyncIterator[Chunk]:
     """Chunks up to [DONE] or the end. Raises ServerFailed for anything that is no OpenAI stream."""
     async for line in lines(blocks):
-        field, _, value = line.partition(":")
+        field, _, value = line.removeprefix(BOM).partition(":")
         if field != "data" or not value.strip():
             continue
         if value.strip() == "[DONE]":

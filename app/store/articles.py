@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import case, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from app.core.errors import InputError
-from app.store.models import Article, utc_now
+from app.store.models import Article, after_all
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from app.store.db import Store
 
 _BATCH = 500
@@ -86,7 +82,7 @@ class Articles:
         """
         try:
             with self._store.write() as session:
-                now = _after_all(session)
+                now = after_all(session, Article.updated)
                 for batch in _batches([*changed, *removed]):
                     session.execute(delete(Article).where(Article.source.in_(batch)))
                 for source in hidden:
@@ -103,13 +99,6 @@ class Articles:
             raise InputError(
                 "another ingest wrote the same articles meanwhile: nothing was changed, try again"
             ) from error
-
-
-def _after_all(session: Session) -> datetime:
-    """Now, or just after the latest article where the clock went back: a revision never returns."""
-    latest = session.scalar(select(func.max(Article.updated)))
-    now = utc_now()
-    return max(now, latest + timedelta(microseconds=1)) if latest else now
 
 
 def _batches(values: Sequence[Any]) -> list[Sequence[Any]]:

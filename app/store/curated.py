@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from app.core.errors import NotFound
-from app.store.models import Curated, Message, new_id, utc_now
+from app.store.models import Curated, Message, after_all, new_id, utc_now
 
 if TYPE_CHECKING:
     from app.store.db import Store
@@ -46,8 +46,9 @@ class CuratedBook:
         """Keep an answer; it is live at the next turn of every process."""
         with self._store.write() as session:
             row = Curated(
-                id=new_id(), question=question, answer=answer, language=language, author=author
-            )
+                id=new_id(), question=question, answer=answer, language=language, author=author,
+                updated=after_all(session, Curated.updated),
+            )  # fmt: skip
             session.add(row)
             session.flush()
             return _written(row)
@@ -59,7 +60,7 @@ class CuratedBook:
             if row is None:
                 raise _gone()
             row.question, row.answer, row.language = question, answer, language
-            row.author, row.updated = author, utc_now()
+            row.author, row.updated = author, after_all(session, Curated.updated)
             return _written(row)
 
     def delete(self, id_: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.store import branches
@@ -38,11 +39,20 @@ class FeedbackBook:
 
         Whether the owner may rate that message is checked before (Conversations.rateable).
         """
+        values = {
+            "rating": rating, "reason": reason, "correction": correction, "consent": consent,
+        }  # fmt: skip
+        try:
+            self._put(owner, message_id, values)
+        except IntegrityError:  # another click's row came between our look and our commit
+            self._put(owner, message_id, values)
+
+    def _put(self, owner: str, message_id: str, values: dict[str, Any]) -> None:
         query = select(Feedback).where(Feedback.message_id == message_id, Feedback.owner == owner)
         with self._store.write() as session:
             row = session.scalar(query) or Feedback(message_id=message_id, owner=owner)
-            row.rating, row.reason, row.correction = rating, reason, correction
-            row.consent, row.created = consent, utc_now()
+            for name, value in (values | {"created": utc_now()}).items():
+                setattr(row, name, value)
             session.add(row)
 
     def consented(self, feature: Trainable) -> list[Sample]:
@@ -62,6 +72,8 @@ class FeedbackBook:
 
 def _sample(session: Session, feature: str, feedback: Feedback, message: Message) -> Sample:
     earlier = _before(session, message) if feature == "support" else []
+    while earlier and earlier[-1].role != "user":  # "a person answers now" before their answer
+        earlier.pop()
     question = earlier[-1].content if earlier else message.content
     return Sample(
         id=feedback.id,

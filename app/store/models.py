@@ -6,7 +6,7 @@ their owner without telling how many there are. Times are UTC, money is in cents
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -20,8 +20,10 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    func,
+    select,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 ID = String(64)
@@ -68,6 +70,12 @@ def new_id() -> str:
 def utc_now() -> datetime:
     """The time in UTC."""
     return datetime.now(UTC)
+
+
+def after_all(session: Session, column: InstrumentedAttribute[datetime]) -> datetime:
+    """Now, or just after the latest of `column` where the clock went back: a time never returns."""
+    latest = session.scalar(select(func.max(column)))
+    return max(utc_now(), latest + timedelta(microseconds=1)) if latest else utc_now()
 
 
 class Conversation(Base):

@@ -84,8 +84,9 @@ class Owners:
         """Delete all of it for good, in one transaction; what there was. Zeros where none was."""
         with self._store.write() as session:
             counts = _count(session, owner)
-            # Messages and tickets of a conversation go with it, feedback with its message.
-            for table in (Ticket, Feedback, Conversation, Message):
+            # Messages and tickets of a conversation go with it, feedback with its message. The
+            # conversations first: a hand-off locks them first, too.
+            for table in (Conversation, Ticket, Feedback, Message):
                 session.execute(delete(table).where(table.owner == owner))
         return counts
 

@@ -142,12 +142,12 @@ def freed(session: Session, agent: str) -> None:
     """What `agent` has goes back into the queue, and the bot answers meanwhile."""
     now = utc_now()
     session.execute(
+        update(Conversation).where(Conversation.handled_by == agent).values(handled_by=None)
+    )
+    session.execute(
         update(Ticket)
         .where(Ticket.agent == agent, Ticket.status == "taken")
         .values(status="open", agent=None, updated=now)
-    )
-    session.execute(
-        update(Conversation).where(Conversation.handled_by == agent).values(handled_by=None)
     )
 
 
@@ -174,6 +174,11 @@ def _found(session: Session, ticket_id: str, *, lock: bool = False) -> Ticket:
 
 
 def _within_reach(session: Session, ticket_id: str, agent: str, force: bool) -> Ticket:
+    # The conversation is locked first, as by a hand-off: in another order two could wait for each
+    # other, and what a turn wrote of it meanwhile would be overwritten.
+    talk = session.scalar(select(Ticket.conversation_id).where(Ticket.id == ticket_id))
+    if talk is not None:
+        session.get(Conversation, talk, with_for_update=True)
     ticket = _found(session, ticket_id, lock=True)
     if ticket.status == "closed" or (ticket.agent not in (None, agent) and not force):
         raise _held(ticket)

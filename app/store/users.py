@@ -63,6 +63,8 @@ class Users:
 
     def find(self, name: str) -> User | None:
         """The user, or None."""
+        if not _NAME.fullmatch(plain(name)):  # not asked for: PostgreSQL refuses NUL in a text
+            return None
         with self._store.read() as session:
             return session.get(User, plain(name))
 

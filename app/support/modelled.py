@@ -11,7 +11,7 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
-from app.core.errors import NotReady
+from app.core.errors import NotReady, TooLarge
 from app.core.messages import Message, Passage
 from app.core.prompt import DECLINE, defuse
 from app.knowledge.split import first_sentence
@@ -80,10 +80,13 @@ def speak(
 def _heard(
     sentences: Iterator[tuple[str, Finish | None]], shown: Sequence[str]
 ) -> Iterator[tuple[str, Finish | None]]:
-    """`sentences`, but a failure while nothing is `shown` is Silent."""
+    """`sentences`, but a failure while nothing is `shown` is Silent.
+
+    Too long a question is one, too: the articles may answer what a model of few tokens cannot read.
+    """
     try:
         yield from sentences
-    except (ModelFailed, NotReady) as failed:
+    except (ModelFailed, NotReady, TooLarge) as failed:
         if shown:
             raise
         raise Silent(failed) from failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -80,7 +81,7 @@ async def _events(
     ids = {"conversation_id": first.conversation_id, "message_id": first.message_id}
     try:
         yield _event(_chunk(first, {"role": "assistant", "content": ""}, None) | {"frontdesk": ids})
-        while (part := await run_sync(next, parts, None)) is not None:
+        while (part := await _next(parts, cancel)) is not None:
             if part.text:
                 yield _event(_chunk(part, {"content": part.text}, None))
             if part.done:
@@ -94,6 +95,20 @@ async def _events(
         cancel.set()
         with anyio.CancelScope(shield=True):
             await run_sync(parts.close)  # type: ignore[attr-defined]
+
+
+async def _next(parts: Iterator[ChatPart], cancel: threading.Event) -> ChatPart | None:
+    """The next part. A client that leaves is seen at once, not when the model speaks next."""
+    pulled = asyncio.ensure_future(run_sync(next, parts, None))
+    try:
+        return await asyncio.shield(pulled)
+    except asyncio.CancelledError:
+        cancel.set()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait({pulled})
+        if not pulled.cancelled():
+            pulled.exception()  # nobody is there to be told
+        raise
 
 
 def _event(value: dict[str, Any]) -> str:
