@@ -19,8 +19,8 @@ from app.core.release import Base, Release
 RUNTIME = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "huggingface_hub", "gradio",
     "fastapi", "uvicorn", "swagger-ui-bundle", "itsdangerous", "limits", "prometheus_client",
-    "structlog", "pydantic", "PyYAML", "typer", "SQLAlchemy", "alembic", "bm25s", "numpy", "scipy",
-    "scikit-learn", "presidio_analyzer", "phonenumbers", "psutil", "pwdlib", "argon2-cffi",
+    "structlog", "pydantic", "PyYAML", "typer", "SQLAlchemy", "alembic", "bm25s", "opencc", "numpy",
+    "scipy", "scikit-learn", "presidio_analyzer", "phonenumbers", "psutil", "pwdlib", "argon2-cffi",
     "python-multipart", "httpx", "markdown-it-py", "beautifulsoup4", "pypdf", "defusedxml",
     "charset-normalizer", "rich",
 )  # fmt: skip

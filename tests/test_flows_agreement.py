@@ -69,7 +69,8 @@ RETURN = f"I want to return something from FK-10993, {IMOGEN}"
 
 AGREES = [
     "Yes", "yes please", "Yes, cancel it", "Do it", "OK do it please", "No problem", "OK",
-    "Sure, go ahead", "Yes, that is right", "yes, please go ahead and register it", "Yes!",
+    "yes thank you very much", "Yes, that's correct", "Sure, go ahead", "Yes, that is right",
+    "yes, please go ahead and register it", "Yes!",
     "好的，请办理。", "是的", "确认", "对，取消吧", "好的谢谢", "可以", "嗯嗯", "没错", "是", "行",
 ]  # fmt: skip
 DOES_NOT = [
@@ -78,18 +79,22 @@ DOES_NOT = [
     "Yes, but only one of them", "yesterday I changed it", "correct the address", "Yes, 2",
     "yes, where is it", "ok so how long does it take", "if it is free, yes", "yes if it is free",
     "好吧，算了", "嗯，算了吧", "对不起，不要", "对不起，我点错了", "好像不对", "行了不用了",
+    "ok let me think about it", "yes I have a question", "of course I want my tea", "ok bye",
+    "ok give me a minute", "OK, good to know", "yes change the address", "yes, one",
+    "yes return it",
+    "好的我考虑一下", "好麻烦", "好难啊", "可以问一下吗", "好的我知道了", "嗯我想想",
     "是我弄错了", "可以先别取消", "好的，先等等", "对了等一下", "是另一个订单", "好吗", "行不行",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", AGREES)
 def test_who_agrees_and_says_nothing_else_says_yes(text: str) -> None:
-    assert agreement.yes(text)
+    assert agreement.yes(text, "cancel|register|取消")
 
 
 @pytest.mark.parametrize("text", DOES_NOT)
 def test_who_doubts_refuses_asks_or_wants_another_thing_says_no_yes(text: str) -> None:
-    assert not agreement.yes(text)
+    assert not agreement.yes(text, "cancel|register|取消")
 
 
 @pytest.mark.parametrize("text", DOES_NOT)

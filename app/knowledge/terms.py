@@ -1,5 +1,7 @@
 """Words of a text as BM25 counts them: English stemmed lightly, Chinese as characters and bigrams.
 
+Traditional characters count as simplified ones, in articles and questions alike.
+
 The stemmer is Harman's S-stemmer (1991) with -ing and -ed added: it joins "refunds" with "refund"
 and "opened" with "open", and does not know that "sent" is "send".
 """
@@ -7,6 +9,8 @@ and "opened" with "open", and does not know that "sent" is "send".
 from __future__ import annotations
 
 import re
+
+from app.core.language import simplified
 
 _HAN_RANGE = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _RUN = re.compile(rf"[{_HAN_RANGE}]+|\d+(?:[.,]\d+)*|[^\W\d_{_HAN_RANGE}]+")
@@ -40,7 +44,7 @@ def terms(text: str) -> list[str]:
     found: list[str] = []
     for run in _RUN.findall(text.lower()):
         if _HAN.match(run):
-            found += han_terms(run)
+            found += han_terms(simplified(run))
         elif run not in STOP_WORDS and (len(run) > 1 or run.isdigit()):
             found.append(stem(run))
     return found

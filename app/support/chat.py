@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from app.core import brief
 from app.core.errors import InputError
-from app.core.language import detect
+from app.core.language import detect, simplified
 from app.core.messages import Message
 from app.core.prompt import DEFAULT, defuse, support_messages, template
 from app.core.release import Base
 from app.knowledge.retrieve import Knowledge
 from app.models.base import GREEDY, ChatModel, Options
 from app.models.openai_chat import Remote
-from app.support import guard, modelled, phrases, reading
+from app.support import guard, modelled, phrases, reading, smalltalk
 from app.support.answer import UPSET, Answer, Citation, Ending, TurnPart, cite
 from app.support.finding import Found, find
+from app.support.flows import heard
 from app.support.flows.route import registry
 from app.support.quote import Quoted, quote, render
 from app.support.session import Session, converse
@@ -178,15 +179,17 @@ class SupportChat:
         written = self.curated.find(asked) if self.curated else None
         if written:
             return self._told(_say(written.answer, f"curated: {written.id}"), 1.0, asked)
-        said = phrases.small_talk(asked, language)
+        said = smalltalk.small_talk(asked, language)
         if said:
             return self._told(_say(said), 1.0, asked)
-        asked = phrases.without_small_talk(asked)
-        found = find(self.knowledge, asked, turns, SHOWN)
+        asked = simplified(smalltalk.without_small_talk(asked))
+        turns = _bare(turns)
+        found = find(self.knowledge, asked, turns, SHOWN, self._certain)
         near = found if found.right < self._certain(found) else None
+        speaks = language or detect(asked)
         if not found.passages or found.sure < self._floor(found) or (upset and near):
-            return self._told(self._decline(asked, found, upset), found.sure, asked)
-        way = self._way(asked, turns, found, cancel, near, upset)
+            return self._told(self._decline(speaks, found, upset), found.sure, asked)
+        way = self._way(asked, turns, found, cancel, near, upset, speaks)
         return self._told(way, found.sure, asked, near)
 
     def _floor(self, found: Found) -> float:
@@ -205,6 +208,7 @@ class SupportChat:
         cancel: threading.Event | None,
         near: Found | None,
         upset: bool,
+        speaks: str,
     ) -> _Way:
         """Quoting, or reader or model where they may speak; their decline is ours.
 
@@ -220,7 +224,7 @@ class SupportChat:
             read = self._read(asked, found)
             if read:
                 return (yield from _hedged(_render(read), hedge))
-            return (yield from self._decline(asked, found, upset, "the reader found no answer"))
+            return (yield from self._decline(speaks, found, upset, "the reader found no answer"))
         assert self.model is not None
         # A question that stands alone is asked alone, as the model was trained.
         before = turns if found.question != asked else ()
@@ -231,7 +235,7 @@ class SupportChat:
             said = modelled.speak(self.model, messages, found.passages, asked, self.options, cancel)
             return (yield from _hedged(said, hedge))
         except modelled.Declined:
-            return (yield from self._decline(asked, found, upset, "the model found no answer"))
+            return (yield from self._decline(speaks, found, upset, "the model found no answer"))
         except modelled.Silent as silent:
             if not self.quotes_for_model:
                 raise silent.failed from None
@@ -253,13 +257,13 @@ class SupportChat:
         alone = found.question == asked
         return reading.read(self.reader, found.passages, found.question, alone=alone)
 
-    def _decline(self, asked: str, found: Found, upset: bool, *notes: str) -> _Way:
+    def _decline(self, language: str, found: Found, upset: bool, *notes: str) -> _Way:
         """An honest no; near misses name the closest articles. Understanding, for the upset."""
         if upset:
-            yield phrases.understand(detect(asked))
+            yield phrases.understand(language)
             return Ending("stop", [], [UPSET, *notes])
         near = found.near(self.threshold) if found.passages else []
-        yield defuse(phrases.decline(detect(asked), [n.title for n in near]))
+        yield defuse(phrases.decline(language, [n.title for n in near]))
         return Ending("declined", [], list(notes), near=near)
 
     def _told(
@@ -317,6 +321,16 @@ def _hedged(way: _Way, hedge: str) -> _Way:
                 return ending
             yield f"{hedge}\n\n{first}"
         return (yield from way)
+
+
+def _bare(turns: Sequence[Message]) -> list[Message]:
+    """What was said, without order numbers and addresses, which no article is about."""
+    said = [
+        turn.model_copy(update={"content": heard.words(turn.content)})
+        if turn.role == "user" else turn
+        for turn in turns
+    ]  # fmt: skip
+    return [turn for turn in said if any(map(str.isalnum, turn.content))]
 
 
 def _render(quoted: Sequence[Quoted]) -> _Way:

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.language import detect
+from app.core.language import detect, simplified
 from app.knowledge.terms import terms
 from app.models.encoder import TextEncoder
 from app.store.curated import Written
@@ -128,8 +128,8 @@ class Alike:
 
 
 def normalised(text: str) -> str:
-    """A question without case, punctuation and spaces."""
-    return _BETWEEN.sub(" ", text.casefold()).strip()
+    """A question without case, punctuation and spaces, in simplified characters."""
+    return _BETWEEN.sub(" ", simplified(text).casefold()).strip()
 
 
 def same_subject(one: str, other: str) -> bool:

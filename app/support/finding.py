@@ -1,12 +1,14 @@
 """What the articles have on a question: one search a turn, and which others could be meant.
 
+A question that leans on the turn before is searched for alone, too.
+
 Who sends the title of an article, by typing or by a button, has chosen it: the question before is
 then answered from that article alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,12 +75,31 @@ class Found(NamedTuple):
         return list(found.values())
 
 
-def find(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) -> Found:
-    """Search for `asked` as it follows `turns`; `most`: passages that are given back."""
+def find(
+    knowledge: Knowledge,
+    asked: str,
+    turns: Sequence[Message],
+    most: int,
+    certain: Callable[[Found], float] = lambda _: 1.0,
+) -> Found:
+    """Search for `asked` as it follows `turns`; `most`: passages that are given back.
+
+    certain: how right a find has to be to stand without a hedge. A question that seems to lean on
+    the turn before ("... when will it ship?") is answered alone where that is so certain, and no
+    less likely right than with what was said before.
+    """
     chosen = knowledge.titled(asked)
     within = _within(knowledge, chosen, asked, turns, most) if chosen is not None else None
     if within is not None:
         return within
+    found = _search(knowledge, asked, turns, most)
+    if found.question == asked:
+        return found
+    alone = _search(knowledge, asked, (), most)
+    return alone if alone.right >= max(found.right, certain(alone)) else found
+
+
+def _search(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) -> Found:
     ranking = knowledge.rank(asked, turns)
     passages = knowledge.best(ranking, asked, most)
     chances = knowledge.chances(ranking, asked) if passages else (0.0, 0.0)

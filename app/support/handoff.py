@@ -196,6 +196,7 @@ _WHY: Mapping[Reason, tuple[str, str]] = {
 }
 _WANTS = {
     "question": ("get an answer", "得到一个答复"),
+    "emergency": ("get help in an emergency", "紧急求助"),
     "small_talk": ("get an answer", "得到一个答复"),
     "order_status": ("know where an order is", "查询订单状态"),
     "return": ("send something back", "退货"),
@@ -206,6 +207,8 @@ _WANTS = {
     "human": ("talk to a person", "找人工客服"),
 }
 _SLOTS = {
+    "first": ("wish", "诉求"),
+    "part": ("only a part", "只取消一部分"),
     "order": ("order", "订单号"),
     "email": ("e-mail", "邮箱"),
     "item": ("item", "商品"),

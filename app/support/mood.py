@@ -2,8 +2,8 @@
 
 The classifier was trained on reviews: a bare question ("How long does it take?") or a short reply
 ("no") reads as displeased to it. So its word is averaged with that of a list of opinion words, and
-questions and short replies without such a word count as neutral. Chinese, which the classifier was
-never measured on, has the list alone.
+questions count as neutral unless they carry a strong one, and short replies without any. Chinese,
+which the classifier was never measured on, has the list alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import structlog
 from app.core.language import detect
 from app.sentiment.prediction import MOST, Prediction
 from app.sentiment.scripted import ScriptedSentiment
+from app.support.flows import heard
 
 log = structlog.get_logger(__name__)
 Mood = Callable[[str], float]
@@ -30,9 +31,20 @@ UPSET = -0.5
 """So displeased a message that asks nothing is answered with understanding, where no article has
 an answer to it."""
 FEW_WORDS = 4
-_HARMLESS = re.compile("差不多|没有?(?:什么)?不(?:满意|好|喜欢|高兴|开心)")
-"""What the list would take for displeased: "more or less", "not dissatisfied"."""
-_ASKS = re.compile(r"[?？]\W*$")
+_HARMLESS = re.compile(
+    r"差不多|没有?(?:什么)?不(?:满意|好|喜欢|高兴|开心)|退款|差价|\brefund(?:s|ed)?\b|\bhow late\b"
+    r"|\bwrong (?:item|size|address|number|order|postcode)\b",
+    re.IGNORECASE,
+)
+"""What the list would take for displeased: "more or less", "not dissatisfied", a matter's name."""
+_STRONG = re.compile(
+    r"\b(?:awful|terrible|horrible|useless|ridiculous|unacceptable|disgusting|pathetic|worst|hate|"
+    r"angry|furious|annoy\w*|rude|disappoint\w*|fed up|joke|shame\w*|scam|nobody|never|again|still|"
+    r"sick of|tired of)\b|差劲|糟糕|失望|生气|气死|垃圾|骗|太慢|太差|烂|愤怒|离谱|什么态度|到底"
+    r"|还没|没人",
+    re.IGNORECASE,
+)
+"""What makes a question one of somebody upset; "what if it is damaged?" is none."""
 
 
 def reader(predict: Predict | None = None) -> Mood:
@@ -45,9 +57,11 @@ def reader(predict: Predict | None = None) -> Mood:
     def mood(text: str) -> float:
         [listed] = words.predict([_HARMLESS.sub(" ", text)])
         by_list = _signed(listed)
+        if by_list <= 0 and heard.question(text) and not _STRONG.search(text):
+            return 0.0
         if predict is None or detect(text) == "zh":
             return by_list
-        if listed.not_sure and (_ASKS.search(text) or len(text.split()) < FEW_WORDS):
+        if listed.not_sure and (heard.question(text) or len(text.split()) < FEW_WORDS):
             return 0.0
         try:
             [read] = predict([text])

@@ -1,8 +1,9 @@
 """Yes, no, never mind, go on: what a customer says to a question that a flow asked.
 
-A change is made only after a message that agrees and says nothing else: "ok, never mind", "yes but
-not this one" and "yesterday I ..." agree to nothing. Where a message is not taken for a yes, the
-question is asked again, which costs a moment; a wrong yes costs an order.
+A change is made only after a message that agrees and says nothing else: "ok, never mind", "ok, let
+me think" and "yesterday I ..." agree to nothing. Behind the first word of a yes only words that are
+listed here may stand. Where a message is not taken for a yes, the question is asked again, which
+costs a moment; a wrong yes costs an order.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ _YES = re.compile(
     r"^\W*(?:(?:oh|ah|um+|hm+)\W+)?(?:(?:yes|yep|yeah|yup|sure|ok|okay|go ahead|please do|right"
     r"|that'?s (?:right|correct|fine)|confirm|confirmed|of course|absolutely|no problem|do it"
     r"|do so|do that)\b|correct\b(?! (?:the|my|it|that)\b)"
-    r"|是(?![我另他她否不])|好(?![像贵久多])|对(?![不了])|嗯|可以|行(?!了不|李)|没错|没问题|同意"
+    r"|是(?![我另他她否不])|好(?![像贵久多难烦慢麻])|对(?![不了])|嗯|可以|行(?!了不|李)|没错|没问题|同意"
     r"|确认|确定)",
     re.IGNORECASE,
 )
-_BUT = re.compile(
-    r"\b(?:not?|nope|nah|never|none|but|except|wait|hold|stop|forget|leave|keep|mind|wrong|mistake"
-    r"|instead|only|just|first|rather|other|another|later|unless|if|without)\b|n't\b"
-    r"|不(?!客气)|别|算了|等|错|但|另|先|才|只|换|除了|如果|以后|改天",
-    re.IGNORECASE,
+_AGREEING = re.compile(
+    r"(?:yes|yep|yeah|yup|sure|ok|okay|right|correct|confirm(?:ed)?|absolutely|definitely|exactly"
+    r"|indeed|of|course|please|thanks?|you|very|much|so|a|lot|do|it|that(?:'s)?|this|is|are|the|my"
+    r"|to|and|for|me|now|then|i|am|go|ahead|proceed|good|fine|great|perfect|would|be|will|can"
+    r"|lovely|kindly|sir|madam|with)"
+)
+_AGREEING_ZH = re.compile(
+    r"(?:好的?|嗯|行|是的?|对的?|可以|没错|没问题|确认|确定|同意|请|谢谢|感谢|多谢|麻烦(?:[你您]|了)+|[你您我帮给就都把的]|"
+    r"这样|这个|它|办理?|处理|提交|继续|一下|[吧了啊呀哦哈])*"
 )
 _NO = re.compile(
     r"^\W*(?:(?:hm+|um+|er+|oh|ah|well|actually|sorry|wait|ok|okay|yeah|right|sure)\W+)*"
@@ -79,17 +84,32 @@ _REFUSED_INSIDE_ZH = re.compile(
 _CLAUSE = re.compile(r"[,.;!?，。；！？\n]|\b(?:and|but|so|because)\b|但|而且|所以", re.IGNORECASE)
 
 
-def yes(text: str) -> bool:
-    """Whether `text` agrees, and only that: in a few words, without a doubt or another wish."""
+def yes(text: str, deed: str = "") -> bool:
+    """Whether `text` agrees, and only that: in a few words, without a doubt or another wish.
+
+    deed: a regular expression of words that name what is agreed to, such as "cancel"; those of
+    another deed ("yes, change the address") make it no yes to this one.
+    """
     clean = heard.plain(text)
     agreed = _YES.search(clean)
     if agreed is None or re.search(r"\d", heard.words(clean)):
         return False
     size = len(clean) if detect(clean) == "zh" else len(clean.split())
     most = MOST_CHARACTERS if detect(clean) == "zh" else MOST_WORDS
-    rest = re.sub(r"\bdo (?:it|so|that)\b", "", clean[agreed.end() :], flags=re.IGNORECASE)
-    asks = heard.question(rest) or re.search(r"[?？]", clean)
-    return not _BUT.search(rest) and not asks and size <= most
+    return size <= most and _only_agrees(clean[agreed.end() :], deed)
+
+
+def _only_agrees(rest: str, deed: str) -> bool:
+    """Whether what stands behind a yes adds nothing to it."""
+    known = rf"(?<![a-z'])(?:no problem|{deed})(?![a-z'])" if deed else r"\bno problem\b"
+    rest = re.sub(known, " ", rest.lower())
+    latin = re.findall(r"[^\W\d_\u4e00-\u9fff]+(?:'[a-z]+)?", rest)
+    han = "".join(re.findall(r"[\u4e00-\u9fff]", rest))
+    return (
+        all(map(_AGREEING.fullmatch, latin))
+        and _AGREEING_ZH.fullmatch(han) is not None
+        and not re.search(r"[?？]", rest)
+    )
 
 
 def no(text: str) -> bool:

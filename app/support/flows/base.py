@@ -34,7 +34,6 @@ _MUST = re.compile(
     r"|必须|一定要|一定得|非得|用不用|还(?:要|得|用).{0,12}吗",
     re.IGNORECASE,
 )
-_CANCELS = re.compile(r"\bcancel|取消", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*|\n+")
 
 Pair = tuple[str, str]
@@ -99,6 +98,8 @@ class Flow:
     """Slots that take any text: in their place a wish for something else is no wish."""
     of_order: Sequence[str] = ()
     """Slots that mean nothing for another order."""
+    deed: str = ""
+    """Regular expression of the words that name it in a yes: "yes, cancel it"."""
     offer: Pair | None = None
     """Words that start it: a button under answers that cite its article."""
     article: Pair | None = None
@@ -158,7 +159,7 @@ class Flow:
 
     def agrees(self, text: str) -> bool:
         """Whether `text` says yes to what `confirm` asks; "yes, cancel it" does to few flows."""
-        return agreement.yes(text) and not _CANCELS.search(text)
+        return agreement.yes(text, self.deed)
 
     def early(self, talk: Talk) -> Said | None:
         """What ends the flow as soon as the order is known, such as that it is done already."""

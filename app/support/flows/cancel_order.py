@@ -6,7 +6,7 @@ import re
 from typing import ClassVar
 
 from app.core.commerce import Refused
-from app.support.flows import agreement, heard
+from app.support.flows import heard
 from app.support.flows.base import Flow, Said, Talk, contents
 
 _WANT = r"(?:i(?:'d| would)? (?:want|like|need|have|wish)|please|(?:can|could|would|will) you)"
@@ -29,6 +29,7 @@ class CancelOrder(Flow):
     name = "cancel"
     title = ("cancellation", "取消订单")
     identifies = True
+    deed = r"cancel(?:led|ling)?|orders?|取消|订单"
     offer = ("Cancel my order", "请取消我的订单")
     article = ("cancel-order", "cancel-order-zh")
     starts = (
@@ -40,6 +41,7 @@ class CancelOrder(Flow):
         r"\bdon'?t want (?:my|the|this) order any ?more\b",
         r"(?:(?:想|要|请|帮我|麻烦)(?:你们|您)?.{0,4}|^\W*)取消(?!.{0,4}(?:订阅|会员))"
         r".{0,8}(?:订单|单|[A-Z]{1,6}[ -]?\d{3,})",
+        r"^\W*(?:(?:那|我?不(?:想)?要了|请|帮我|麻烦|[你您])\W*)+取消(?:吧|掉|一下)?\W*$",
         r"(?:把|将).{0,14}(?:订单|单|[A-Z]{1,6}-?\d{3,}).{0,3}取消",
     )
     refusals: ClassVar = {
@@ -77,7 +79,7 @@ class CancelOrder(Flow):
 
     def agrees(self, text: str) -> bool:
         """Yes, or to cancel it."""
-        return agreement.yes(text) or bool(_CANCEL_IT.search(heard.plain(text)))
+        return super().agrees(text) or bool(_CANCEL_IT.search(heard.plain(text)))
 
     def confirm(self, talk: Talk) -> str:
         """Names what goes: all of it."""

@@ -6,6 +6,7 @@ import re
 from typing import ClassVar
 
 from app.core.commerce import Refused
+from app.core.countries import country_name, country_of
 from app.support.flows import heard
 from app.support.flows.base import Flow, Said, Talk
 
@@ -20,7 +21,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _LEAD_ZH = re.compile(
-    r"^\W*(?:(?:不对|不是|不|抱歉|等等|我是说|应该是|请|改成|改为|寄到|送到|寄|"
+    r"^\W*(?:(?:不对|不是|不|抱歉|等等|我是说|应该是|请|改(?:成|为|到|寄到?)?|寄到|送到|寄|"
     r"(?:新|正确|收货)?的?地址(?:是|为)?|是)[\s，：:、]*)+"
 )
 _TAIL = re.compile(
@@ -28,6 +29,14 @@ _TAIL = re.compile(
     r"[\s.!。！;；]*$",
     re.IGNORECASE,
 )
+_BEHIND = re.compile(
+    r"[\s,;.]*\b(?:and|but|so|please)? ?\b(?:please (?:leave|put|ring|call|deliver|hand)"
+    r"|leave it|let me|"
+    r"can you|could you|thank)\b.*$|[\s，,。]*(?:麻烦|谢谢|放在|放到|请放).*$",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What is asked for beside the address."""
+_NO_PLACE = re.compile(r"\b(?:i|i'm|i've|we|me|moved|sorry|because|order(?:ed)?)\b", re.IGNORECASE)
 _TO = re.compile(r"\bto (\d[^?!]{6,}?)(?: instead)?(?=[.?!](?:\s|$)|$)", re.IGNORECASE)
 _STREET = re.compile(
     r"\b(?:road|rd|street|st|lane|avenue|ave|way|close|drive|row|square|court|terrace|place|hill"
@@ -46,6 +55,7 @@ class ChangeAddress(Flow):
     title = ("change of address", "修改地址")
     identifies = True
     slots = ("address",)
+    deed = r"change|update|send|new|address|orders?|改|寄|新?地址|订单"
     offer = ("Change the address of my order", "修改收货地址")
     article = ("change-address", "change-address-zh")
     starts = (
@@ -101,8 +111,10 @@ class ChangeAddress(Flow):
         return _address(talk.text)
 
     def correct(self, talk: Talk) -> dict[str, str]:
-        """Another whole address."""
+        """Another whole address; of a piece of one ("no, number 13") the whole is asked for."""
         found = _address(talk.text)
+        if found is None and re.search(r"\d", heard.words(talk.text)):
+            talk.slots.pop("address", None)
         return {"address": found} if found and found != talk.slots.get("address") else {}
 
     def early(self, talk: Talk) -> Said | None:
@@ -114,8 +126,11 @@ class ChangeAddress(Flow):
         return self.refuse(talk, Refused("too_late")) if gone else None
 
     def confirm(self, talk: Talk) -> str:
-        """Reads the address back."""
+        """Reads the address back, with the country of the order, which it cannot leave."""
+        assert talk.order is not None
         order, address = talk.slots["order"], talk.slots["address"]
+        if country_of(address) is None:
+            address = f"{address}, {country_name(talk.order.country)}"
         return talk.say(
             f"Shall I send order {order} to this address: {address}?",
             f"要我把订单 {order} 改寄到这个地址吗：{address}？",
@@ -147,16 +162,19 @@ def _address(text: str) -> str | None:
         return None
     lines = [line.strip(" ,，\t") for line in heard.without_email(text).splitlines()]
     clean = " ".join(", ".join(filter(None, lines)).split())
+    clean = _BEHIND.sub("", clean)
     clean = _TAIL.sub("", _LEAD_ZH.sub("", _LEAD.sub("", clean))).strip(" ,，")
     return clean if _looks_like_one(clean) and len(clean) <= _MAX else None
 
 
 def _looks_like_one(text: str) -> bool:
-    """Chinese: words of a place; else a comma, or a street and a postcode."""
+    """Chinese: words of a place; else a comma, or a street and a postcode, and no sentence."""
     han = len(re.findall(r"[\u4e00-\u9fff]", text))
+    if _NO_PLACE.search(text):
+        return False
     parted = "," in text or (_STREET.search(text) and _POSTCODE.search(text))
     return bool(re.search(r"\d", text)) and bool(
-        (han >= 4 and re.search(r"[省市区县路街道巷弄号镇村]", text))
+        (han >= 4 and re.search(r"[省市区區县縣路街道巷弄号號镇鎮村]", text))
         or (len(text.split()) >= 3 and parted)
     )
 

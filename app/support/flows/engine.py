@@ -1,6 +1,7 @@
 """One turn of the flows over a conversation's memory: what is the same for all of them.
 
-    offered a person? -> wants one? -> say it again? -> running flow -> another flow -> articles
+    in danger? -> offered a person? -> wants one? -> say it again? -> running flow -> another flow
+                                                                   -> articles
 
 Identity comes before anything about an order: its number and its e-mail address, looked up
 together. A change is asked for, and made after a yes with the flow's key: the same yes again (the
@@ -20,7 +21,7 @@ import structlog
 from app.core.commerce import OrderView
 from app.core.errors import AppError
 from app.core.memory import Memory, Running
-from app.support import phrases
+from app.support import danger, smalltalk
 from app.support.flows import agreement, heard, words
 from app.support.flows.base import Flow, Said, Talk, Tools
 from app.support.flows.route import registry, route
@@ -51,7 +52,7 @@ class Step(NamedTuple):
     """None: the articles are to answer."""
     memory: Memory
     intent: str
-    """A flow's name, question or small_talk."""
+    """A flow's name, question, small_talk or emergency."""
     after: Said | None = None
     """What is said after the articles' answer, where a flow waits."""
     open: bool = False
@@ -89,6 +90,12 @@ class _Turn:
     def run(self) -> Step:
         """See the module."""
         memory = self.memory
+        warning = danger.emergency(self.text, self.language)
+        if warning:
+            if memory.running:
+                memory.running.aside = True
+            said = Said(warning, (), [words.of(words.HUMAN, self.language)])
+            return Step(said, memory, "emergency")
         if memory.running and memory.running.flow not in registry():
             memory.running = None  # a flow that this version does not have any more
         if memory.running and memory.running.flow == "human":
@@ -119,7 +126,7 @@ class _Turn:
         offered = self.memory.running
         assert offered is not None
         self.memory.running = self.memory.paused.pop() if self.memory.paused else None
-        if agreement.yes(self.text):
+        if registry()["human"].agrees(self.text):
             why = offered.slots.get("why", "asked")
             return Step(
                 Said("", handoff="mood" if why == "mood" else "low_confidence"),
@@ -178,7 +185,7 @@ class _Turn:
             return self._again()
         if heard.question(self.text):
             return self._articles()
-        small = phrases.small_talk(self.text, self.language)
+        small = smalltalk.small_talk(self.text, self.language)
         if small:
             after = self._open()
             return Step(after._replace(text=f"{small}\n\n{after.text}"), self.memory, "small_talk")
@@ -199,7 +206,7 @@ class _Turn:
         if running.slots != before:
             running.key = uuid4().hex  # another change than the one that was asked about
             return self._advance()
-        if running.aside and phrases.small_talk(self.text, self.language):
+        if running.aside and smalltalk.small_talk(self.text, self.language):
             return self._aside(flow, running)
         if flow.agrees(self.text):
             return self._advance() if running.aside else self._do()
@@ -340,7 +347,7 @@ class _Turn:
         return self._step(said._replace(text=f"{lead} {said.text}".strip()))
 
     def _articles(self) -> Step:
-        small = phrases.small_talk(self.text, self.language)
+        small = smalltalk.small_talk(self.text, self.language)
         after = self._open() if self.memory.running else None
         return Step(None, self.memory, "small_talk" if small else "question", after)
 

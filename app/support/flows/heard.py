@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from app.core import brief
 from app.core.brief import OrderNumbers
-from app.core.language import detect
+from app.core.language import detect, simplified
 
 _SLIPS = str.maketrans("OoIlSsBb", "00115588")
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
@@ -95,6 +95,12 @@ def _made(numbers: OrderNumbers) -> _Forms:
 
 
 def plain(text: str) -> str:
+    """`text` with full-width letters and digits as plain ones, dashes as hyphens, and traditional
+    characters as simplified ones: for what is understood, not for what is kept."""
+    return simplified(narrow(text))
+
+
+def narrow(text: str) -> str:
     """`text` with full-width letters and digits as plain ones, and dashes as hyphens."""
     return _DASHES.sub("-", unicodedata.normalize("NFKC", text)).replace("’", "'")
 
@@ -146,7 +152,7 @@ def email(text: str) -> str | None:
 
 def without_email(text: str) -> str:
     """`text` without e-mail addresses and the words that announce them."""
-    return _EMAIL_IS.sub(" ", plain(text))
+    return _EMAIL_IS.sub(" ", narrow(text))
 
 
 def words(text: str) -> str:
@@ -175,10 +181,11 @@ def language(text: str, before: str) -> str:
     """The language of `text`; `before`, that of the conversation so far, where it has no words.
 
     An order number and an e-mail address are in no language. A few Latin words in a Chinese
-    conversation are most likely a product's name, or a word such as OK, unless they are words of a
-    sentence.
+    conversation are most likely a product's name, an address, or a word such as OK, unless they are
+    words of a sentence.
     """
     told = words(text)
     left = re.sub(r"[\W\d_]+", " ", told).split()
-    name = detect(text) == "en" and len(left) <= 4 and not _ENGLISH.search(told)
+    short = len(left) <= 4 or re.search(r"\d", told)  # an address is longer than a name
+    name = detect(text) == "en" and short and not _ENGLISH.search(told)
     return before if not left or (before == "zh" and name) else detect(text)

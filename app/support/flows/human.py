@@ -26,6 +26,7 @@ class Human(Flow):
 
     name = "human"
     title = ("hand-over", "转人工")
+    deed = rf"connect|talk|speak|transfer|hand|over|{_PERSON}|转|接|人工"
     starts = (
         rf"^\W*(?:(?:a|an|real|live|the) )*{_PERSON}(?: please| pls| now)?\W*$",
         rf"\b(?:talk|speak|chat) (?:to|with)\b.{{0,25}}\b{_PERSON}\b",

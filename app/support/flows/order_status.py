@@ -43,8 +43,13 @@ class OrderStatus(Flow):
         rf"\b(?:still no|still waiting for my|never got my) {_PARCEL}\b",
         rf"\b(?:my|the) {_PARCEL} (?:has|have|did)(?:n't| not| never) (?:arrived?|come|"
         rf"turned up)\b",
-        r"(?:订单|包裹|快递|东西|货).{0,6}(?:到哪|在哪|发货了|发了|寄出了|状态|怎么还没到|"
+        r"(?:订单|包裹|快递|东西|货).{0,6}(?:到哪|在哪|发货了|发了|寄出了|状态|怎么还[没不]|"
         r"还没收到|走到)",
+        r"^\W*(?:(?:and|so|ok(?:ay)?|then)\W+)?when (?:will|does|should|is) (?:it|my (?:order"
+        r"|parcel|package))"
+        r" (?:(?:going to|due to|supposed to) )?(?:arrive|come|be here|get here|be delivered)\W*$",
+        r"^\W*(?:那)?(?:它|包裹|快递|订单)?(?:什么时候|几时|多久)(?:能|会|才能)?(?:到|送到"
+        r"|送达)(?:呢|呀|啊)?\W*$",
         r"查(?:一下|一查|询|查)?.{0,8}(?:订单|包裹|快递|物流)",
     )
 

@@ -3,11 +3,23 @@
 
 from __future__ import annotations
 
+import re
+
 from app.core.errors import AppError
 from app.support.flows.base import Flow, Said, Talk, Tools
 
 SHOWN = 3
 _MAX = 300
+_AVOIDS = re.compile(
+    r"\ballerg|\bintoleran|\b\w+[ -]free\b|\bwithout\b|\bvegan|\bvegetarian|\bhalal\b|\bkosher\b"
+    r"|\bgluten|\blactose|\bdiabet|\bpregnan|\bbreast ?feed|\b(?:can't|cannot|mustn't|must not"
+    r"|don't|do not) (?:have|eat|drink|like|want)\b|\b(?:not|no) (?!too\b|very\b|so\b|that\b"
+    r"|sure\b|more\b|idea\b|matter\b|longer\b|only\b|expensive\b)\w"
+    r"|过敏|不耐受|不含|不带|无(?:糖|咖啡因|麸质|乳糖)|不要|不想要|不喜欢|不能[吃喝]|怀孕|孕妇|孕期|哺乳|素食|纯素|清真|糖尿",
+    re.IGNORECASE,
+)
+"""What is to be avoided: search would offer just that, and what is safe for somebody is not for a
+recommender to say. The articles answer, or decline."""
 
 
 class Recommend(Flow):
@@ -23,6 +35,10 @@ class Recommend(Flow):
         r"kettle|grinder|mug|espresso|decaf)\b",
         r"(?:请|给我|帮我|能|可以|求|想要|^\W*)(?:你|您)?.{0,4}推荐",
     )
+
+    def asks_about(self, text: str) -> bool:
+        """Also where something is to be avoided."""
+        return bool(_AVOIDS.search(text)) or super().asks_about(text)
 
     def available(self, tools: Tools) -> bool:
         """With a recommender."""

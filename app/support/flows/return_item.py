@@ -26,6 +26,8 @@ _BACK = (
     r"|\bsend(?:ing)?\b.{0,40}\bback\b|\bexchange\b|\bswap\b)"
 )
 _MAX_REASON = 500
+_FIRST = "first"
+"""Slot of what was said when the flow began."""
 _WORD = re.compile(r"[a-z]{3,}")
 _STAYS = re.compile(
     r"\b(?:not|except|excluding|without|keep(?:ing)?|other than)\b[^,.;]*?(?=\bbut\b|[,.;]|$)"
@@ -54,6 +56,7 @@ class ReturnItem(Flow):
     identifies = True
     slots = ("item", "quantity", "reason")
     free, of_order = ("reason",), ("item", "quantity")
+    deed = r"return|send|back|register(?:ed)?|exchange|items?|both|all|orders?|退货?|登记|订单|全部"
     offer = ("I want to return something", "我要退货")
     article = ("returns-window", "returns-window-zh")
     starts = (
@@ -119,9 +122,17 @@ class ReturnItem(Flow):
             [none],
         )
 
+    def prefill(self, talk: Talk) -> dict[str, str]:
+        """The first message, in which the item may be named before the order is known."""
+        return {_FIRST: heard.words(talk.text)[:_MAX_REASON]}
+
     def needs(self, slot: str, talk: Talk) -> bool:
-        """An order of one line or one piece leaves nothing to ask."""
+        """An order of one line or one piece leaves nothing to ask, nor does what was told first."""
         assert talk.order is not None
+        if slot == "item" and slot not in talk.slots and _FIRST in talk.slots:
+            line = _named(talk.slots.pop(_FIRST), talk.order.lines)
+            if line:
+                talk.slots["item"] = line.product
         if slot == "item" and slot not in talk.slots and len(talk.order.lines) == 1:
             talk.slots["item"] = talk.order.lines[0].product
         if slot == "quantity" and slot not in talk.slots and _line(talk).quantity == 1:
