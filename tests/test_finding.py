@@ -12,7 +12,7 @@ from app.core.config import read_yaml
 from app.core.files import ROOT, write_text
 from app.core.memory import Memory, Running
 from app.core.messages import Message
-from app.knowledge import confidence, ranker
+from app.knowledge import confidence, followup, ranker
 from app.knowledge.asked import LEAST
 from app.knowledge.confidence import Held
 from app.knowledge.retrieve import Fitted, Knowledge
@@ -56,6 +56,19 @@ def test_what_is_found_is_what_search_and_confidence_say(knowledge: Knowledge) -
 def test_without_a_word_nothing_is_found(knowledge: Knowledge, text: str) -> None:
     found = find(knowledge, text, [], 3)
     assert (found.passages, found.sure) == ([], 0.0)
+
+
+def test_what_is_surely_right_by_itself_is_not_swallowed_by_the_turn_before(
+    knowledge: Knowledge,
+) -> None:
+    text, turns = asked(f"And {UK}", "How do I clean the burrs of my grinder?")
+    alone, mixed = find(knowledge, text, [], 3), find(knowledge, text, turns, 3)
+    assert (alone.question, mixed.question) == (text, followup.whole(text, turns))
+    for least in (alone.right, alone.right + 0.01):
+        found = find(knowledge, text, turns, 3, lambda _, least=least: least)
+        stands = alone.right >= max(least, mixed.right)
+        assert found.question == (alone if stands else mixed).question
+    assert find(knowledge, text, turns, 3, lambda _: 0.0).right == max(alone.right, mixed.right)
 
 
 def test_near_are_the_next_articles_with_a_title_each_once(knowledge: Knowledge) -> None:

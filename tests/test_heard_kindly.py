@@ -161,7 +161,8 @@ def test_who_is_upset_is_still_heard(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "flow"),
     [("我要取消訂單", "cancel"), ("我想退貨", "return"), ("轉人工", "human"),
-     ("我要投訴", "complaint"),     ("請幫我修改地址", "change_address"), ("我的訂單到哪了", "order_status")],
+     ("我要投訴", "complaint"),
+     ("請幫我修改地址", "change_address"), ("我的訂單到哪了", "order_status")],
 )  # fmt: skip
 def test_traditional_characters_start_the_same_flows(text: str, flow: str) -> None:
     found = route(text, EVERYTHING)

@@ -49,7 +49,7 @@ class CancelOrder(Flow):
             "I am sorry, order {order} can no longer be cancelled: that is possible for {limit} "
             "after "
             "ordering, until it is packed. Once it has arrived, you can return it.",
-            "很抱歉，订单 {order} 已经不能取消了：只有在下单后 {limit} 内、打包之前才可以取消。"
+            "很抱歉，订单 {order} 已经不能取消了：只有在下单后 {limit}内、打包之前才可以取消。"
             "收到包裹以后，您可以按退货规则退回。",
         ),
         "already": ("Order {order} is already cancelled.", "订单 {order} 已经取消过了。"),

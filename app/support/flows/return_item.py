@@ -72,7 +72,7 @@ class ReturnItem(Flow):
         "too_late": (
             "I am sorry, that is no longer possible for order {order}: things can come back within "
             "{limit} of delivery, and that time is over.",
-            "很抱歉，订单 {order} 已经不能退货了：签收后 {limit} 内可以退货，现在已经超过了。",
+            "很抱歉，订单 {order} 已经不能退货了：签收后 {limit}内可以退货，现在已经超过了。",
         ),
         "too_early": (
             "Order {order} has not reached you yet. Tell me again once it has, then I take it up.",
