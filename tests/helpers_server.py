@@ -146,7 +146,7 @@ class Site:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.fakes = Fakes()
         kept = {"database_url": f"sqlite:///{folder / 'site.db'}", "secret": "of the tests"}
-        self.services = make_services(self.fakes, **kept, **settings)
+        self.services = make_services(self.fakes, **{**kept, **settings})
         self.app = create_app(self.services.settings, self.services)
 
     def fresh(self) -> Site:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -168,6 +169,140 @@ def test_the_memory_of_rows_has_a_bound_but_one_always_fits(
     llama.rows.clear()
     llama.rows.join(small)
     assert llama.rows.room(small)
+
+
+@pytest.mark.parametrize("need", [60, 100, 180])
+def test_short_rows_that_join_beside_a_long_one_and_after_it_stay_within_the_bound(
+    llama, monkeypatch: pytest.MonkeyPatch, need: int
+) -> None:
+    monkeypatch.setattr("app.models.kv_rows.MOST_TOKENS", 1024)
+    monkeypatch.setattr("app.models.kv_rows._BLOCK", 64)
+    rows, said = llama.rows, dict[int, list[int]]()
+
+    def step() -> None:
+        for one, token in rows.step():
+            said.setdefault(id(one), []).append(token)
+        keys = rows._slots.held[0].keys
+        assert keys.shape[0] * keys.shape[2] <= 1024
+
+    long, *short = (ticket(p, 30) for p in prompts(llama.model, 470, *[need - 30] * 17))
+    joined = []
+    rows.join(long)
+    while not joined:  # the long one is read in pieces
+        step()
+        if id(long) in said:
+            joined.append(short[0])
+            rows.join(short[0])
+    step()
+    rows.leave(long)
+    for one in short[1:]:
+        if rows.room(one):
+            joined.append(one)
+            rows.join(one)
+            step()
+    assert len(joined) == min(16, 1024 // need)
+    for one in joined:
+        assert said[id(one)] == alone(llama.model, one.prompt, len(said[id(one)]))
+
+
+class Sevens:
+    """Rows of no model: each step writes a 7 for everybody. A short prompt fits beside others.
+
+    broken: called with what is asked and for whom; it may raise.
+    """
+
+    def __init__(self, broken: Callable[[str, Ticket], None] = lambda *_: None) -> None:
+        self.broken = broken
+        self.held: list[Ticket] = []
+        self.joined: list[Ticket] = []
+
+    def room(self, ticket: Ticket) -> bool:
+        self.broken("room", ticket)
+        return not self.held or len(ticket.prompt) < 10
+
+    def join(self, ticket: Ticket) -> None:
+        self.broken("join", ticket)
+        self.held.append(ticket)
+        self.joined.append(ticket)
+
+    def step(self) -> list[tuple[Ticket, int]]:
+        time.sleep(0.001)
+        return [(one, 7) for one in self.held]
+
+    def leave(self, ticket: Ticket) -> None:
+        self.held.remove(ticket)
+        self.broken("leave", ticket)
+
+    def clear(self) -> None:
+        self.held.clear()
+
+
+def fails(what: str, whose: Ticket) -> Callable[[str, Ticket], None]:
+    def broken(asked: str, ticket: Ticket) -> None:
+        if asked == what and ticket is whose:
+            raise RuntimeError(f"{what}: out of memory")
+
+    return broken
+
+
+def test_an_error_while_one_is_stopped_is_heard_by_all_and_the_next_is_answered() -> None:
+    stop = threading.Event()
+    gone, other, later = ticket([1], 10**6, stop), ticket([1], 10**6), ticket([1], 3)
+    batcher = Batcher(Sevens(fails("leave", gone)))
+    batcher.submit(gone, other)
+    assert (gone.out.get(timeout=20), other.out.get(timeout=20)) == (7, 7)
+    stop.set()
+    assert drained(gone.out)[-1] == "cancelled"
+    assert str(drained(other.out)[-1]) == "leave: out of memory"
+    batcher.submit(later)
+    assert drained(later.out) == [7, 7, 7, "length"]
+
+
+@pytest.mark.parametrize("what", ["room", "join"])
+def test_who_cannot_be_let_in_alone_hears_why(what: str) -> None:
+    first, refused, later = ticket([1], 300), ticket([2], 3), ticket([3], 3)
+    batcher = Batcher(Sevens(fails(what, refused)))
+    batcher.submit(first, refused, later)
+    (error,) = drained(refused.out)
+    assert str(error) == f"{what}: out of memory"
+    assert drained(later.out) == [7, 7, 7, "length"]
+    assert drained(first.out) == [7] * 300 + ["length"]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_reader_whose_stop_cannot_be_asked_alone_hears_why(waits: bool) -> None:
+    broken, first = threading.Event(), ticket([1], 300)
+
+    def stopped() -> None:
+        if broken.is_set():
+            raise RuntimeError("no stop")
+
+    odd = Ticket([2] * (20 if waits else 1), Options(max_new_tokens=10**6), stopped, ENDLESS)
+    batcher = Batcher(Sevens())
+    batcher.submit(first, odd)
+    assert first.out.get(timeout=20) == 7
+    broken.set()
+    *_, error = drained(odd.out)
+    assert str(error) == "no stop"
+    assert drained(first.out) == [7] * 299 + ["length"]
+
+
+def test_who_is_stopped_in_a_full_queue_lets_nobody_overtake() -> None:
+    end, left = threading.Event(), threading.Event()
+    first, gone = ticket([1], 10**6, end), ticket([1], 3, left)
+    large, small = ticket([1] * 20, 3), ticket([1], 3)
+    rows = Sevens()
+    batcher = Batcher(rows)
+    batcher.submit(first, large, gone, small)
+    assert first.out.get(timeout=20) == 7
+    left.set()
+    assert drained(gone.out) == ["cancelled"]
+    for _ in range(5):  # there would be room for the small one
+        first.out.get(timeout=20)
+    assert rows.joined == [first]
+    end.set()
+    assert drained(small.out) == [7, 7, 7, "length"]
+    assert rows.joined == [first, large, small]
 
 
 def drained(out: SimpleQueue) -> list:

@@ -98,6 +98,18 @@ def test_a_made_secret_is_kept_and_private(own_var: Path) -> None:
     assert first not in repr(settings.Settings(secret=first))
 
 
+def test_a_made_secret_is_never_seen_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, replace = list[int](), os.replace
+
+    def appears(*paths: Path) -> None:
+        seen.append(os.stat(paths[0]).st_mode & 0o777)
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", appears)
+    settings.signing_secret(settings.Settings())
+    assert seen == [0o600]
+
+
 def test_a_value_that_is_no_yaml_says_how_to_quote_it(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("a: 1\n")

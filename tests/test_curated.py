@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from app.core.errors import NotFound
 from app.models.encoder import HashEncoder
 from app.store.curated import Declined
 from app.store.db import Store, open_store
+from app.store.models import Curated as Row
+from app.store.models import utc_now
 from app.support.chat import SupportChat
 from app.support.curated import Curated, same_subject
 from app.support.declined import grouped
@@ -107,6 +110,24 @@ def test_it_is_live_at_once_in_every_process(store: Store, url: str) -> None:
     store.curated.delete(row.id)
     assert lookup.find(asked) is None
     elsewhere.close()
+
+
+def test_a_change_is_live_even_if_the_clock_goes_back(store: Store) -> None:
+    book, lookup = store.curated, Curated(store.curated)
+    gone, row = (book.add(asked, "No.", "en", "alex") for asked in ("Gift wrap?", "By invoice?"))
+    with store.write() as session:  # written by a machine whose clock is ahead
+        session.execute(update(Row).values(updated=utc_now().replace(year=2100)))
+    assert lookup.find("By invoice?") is not None
+    seen = [book.revision()]
+    book.edit(row.id, "By invoice?", "Yes.", "en", "bea")
+    found = lookup.find("By invoice?")
+    assert (found and found.answer) == "Yes."
+    seen.append(book.revision())
+    book.delete(gone.id)
+    seen.append(book.revision())
+    book.add("Gift cards?", "Yes.", "en", "bea")  # as many as before, and of another time
+    seen.append(book.revision())
+    assert len(set(seen)) == len(seen)
 
 
 def test_what_is_gone_cannot_be_edited(store: Store) -> None:

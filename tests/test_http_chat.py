@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from app.core.data import corpus
 from app.server import create_app
-from app.support.chat import SupportChat
+from app.support.chat import SupportChat, TurnPart
 from tests.helpers_server import (
     CITATION,
     Fakes,
@@ -204,6 +204,33 @@ def test_a_client_that_leaves_stops_the_turn_and_what_was_said_is_kept(shop: Sit
     said = history[1].content  # how far it came is the machine's affair; the end it never saw
     assert "one two three ".startswith(said)
     assert "three" not in said
+
+
+def test_a_client_that_leaves_is_seen_while_the_model_is_silent(
+    shop: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    support, stopped = shop.fakes.support, list[bool]()
+
+    def silent(_: str, cancel: threading.Event) -> Iterator[TurnPart]:
+        stopped.append(cancel.wait(4))  # it says nothing, but would hear a stop
+        yield TurnPart("", done=True, answer=support._answer("", "cancelled"))
+
+    with (
+        listening(shop) as address,
+        httpx.Client(base_url=address, trust_env=False) as client,
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(support, "_words", silent)
+            with client.stream("POST", PATH, json=ask("hello", stream=True)) as response:
+                next(line for line in response.iter_lines() if line)
+            assert support.closed.wait(10)
+        assert stopped == [True]
+        for _ in range(100):  # until that turn is stored
+            again = client.post(PATH, json=ask("again"))
+            if again.status_code == 200:
+                break
+            time.sleep(0.02)
+        assert again.json()["choices"][0]["message"]["content"] == "again "
 
 
 def test_parts_arrive_while_the_answer_is_still_being_made(shop: Site) -> None:

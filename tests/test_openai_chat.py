@@ -158,6 +158,25 @@ def test_an_answer_without_done_or_count_is_whole(server: FakeOpenAI, model: Ope
     ]
 
 
+def test_what_servers_say_beyond_the_protocol_is_read(
+    server: FakeOpenAI, model: OpenAIChat
+) -> None:
+    def lax(handler, _):
+        handler.begin()
+        handler.wfile.write(b"\xef\xbb\xbf")  # before the first line, which counts
+        handler.chunk("One ")
+        handler.event({"object": None, "choices": [{"delta": None, "finish_reason": None}]})
+        handler.event({"object": None, "choices": [{"delta": {"content": "two "}}]})
+        handler.chunk("three", "")
+        handler.event({"choices": [{"finish_reason": "stop"}]})
+        return True
+
+    server.fault = lax
+    *said, end = model.stream(ASKED)
+    assert [delta.text for delta in said] == ["One ", "two ", "three"]
+    assert (end.text, end.finish, end.tokens) == ("", "stop", 3)
+
+
 def test_a_server_that_stays_on_the_line_after_the_end_keeps_nobody_waiting(
     server: FakeOpenAI, model: OpenAIChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:

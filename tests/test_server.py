@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
 from app.core import logs
 from app.core.files import ROOT
 from app.core.visitor import Visitors, is_loopback
 from app.store.db import _engine
+from app.store.models import Feedback
 from app.web.guards import closed
 from tests.helpers_server import Fakes, Site, make_services, site, watching
 
@@ -236,6 +238,61 @@ def test_feedback_on_anothers_answer_is_404(shop: Site) -> None:
     answer = shop.client("203.0.113.1").post("/v1/chat/completions", json=asked).json()
     given = {"message_id": answer["frontdesk"]["message_id"], "rating": 1}
     assert shop.client("203.0.113.2").post("/v1/feedback", json=given).status_code == 404
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def on_each(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
+    """A client of a site on each kind of database."""
+    more = {}
+    if request.param == "postgresql":
+        from tests import helpers_postgres
+
+        url = helpers_postgres.new_database(request.getfixturevalue("postgres"))
+        more = {"database_url": url}
+    with site(tmp_path_factory.mktemp("each"), **more) as made:
+        yield made.client()
+
+
+def test_nul_in_an_id_or_a_name_is_the_askers_mistake(on_each: TestClient) -> None:
+    asked = {"messages": [{"role": "user", "content": "a\0b"}]}
+    wrong = {**asked, "frontdesk": {"conversation_id": "a\0"}}
+    for path, body in (
+        ("/v1/chat/completions", wrong),
+        ("/v1/feedback", {"message_id": "a\0", "rating": 1}),
+        ("/v1/feedback", {"message_id": "a", "rating": 1, "correction": "\0"}),
+    ):
+        refused = on_each.post(path, json=body)
+        assert refused.status_code == 400
+        assert "without nul" in refused.json()["error"]["message"]
+    assert on_each.post("/login", data={"name": "a\0", "password": "\0"}).status_code == 401
+    assert on_each.post("/v1/chat/completions", json=asked).status_code == 200
+    kept = {"texts": ["good\0"], "keep": True}
+    assert on_each.post("/v1/sentiment", json=kept).status_code == 200
+
+
+def test_two_thumbs_at_once_are_both_taken_and_one_is_kept(
+    on_each: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"messages": [{"role": "user", "content": "hi"}]}
+    ids = on_each.post("/v1/chat/completions", json=asked).json()["frontdesk"]
+    thumb = {"message_id": ids["message_id"], "rating": 1, "consent": True}
+    assert on_each.post("/v1/feedback", json=thumb).status_code == 200
+    scalar, looked = Session.scalar, list[Any]()
+
+    def before_the_other(self: Session, query: Any, *rest: Any) -> Any:
+        """The first look for a thumb comes before the other one's commit."""
+        if query.column_descriptions[0]["entity"] is not Feedback:
+            return scalar(self, query, *rest)
+        looked.append(query)
+        return scalar(self, query, *rest) if len(looked) > 1 else None
+
+    monkeypatch.setattr(Session, "scalar", before_the_other)
+    second = on_each.post("/v1/feedback", json={**thumb, "rating": -1})
+    assert (second.status_code, len(looked)) == (200, 2)
+    kept = on_each.get("/v1/me/export").json()["feedback"]
+    assert [given["rating"] for given in kept] == [-1]
 
 
 def test_recommendations_follow_the_readers_language(client: TestClient) -> None:

@@ -162,6 +162,20 @@ def test_consented_support_feedback_carries_question_history_and_citations(store
     assert store.feedback.consented("sentiment") == []
 
 
+def test_the_question_of_an_agents_answer_is_the_users_whatever_was_noted_between(
+    store: Store,
+) -> None:
+    conversation, _ = talk(store)
+    said = store.conversations.append
+    said("visitor:a", conversation, "user", "How long?")
+    said("visitor:a", conversation, "assistant", "A person answers now.", finish="stop")
+    answer = said("visitor:a", conversation, "assistant", "2 days", author="alex")
+    store.feedback.add("visitor:a", answer, 1, consent=True)
+    (sample,) = store.feedback.consented("support")
+    assert (sample.text, sample.answer) == ("How long?", "2 days")
+    assert [turn["content"] for turn in sample.history] == ["Where is it?", "On its way."]
+
+
 def test_consented_sentiment_feedback_carries_text_label_and_correction(store: Store) -> None:
     keep = store.conversations.keep_sample
     wrong = keep("visitor:a", "not bad at all", "negative", 0.8, "sentiment-1", "sentiment/1")

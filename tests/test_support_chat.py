@@ -296,6 +296,24 @@ def test_a_model_that_says_nothing_gives_an_empty_answer_without_citation(
     assert chat.answer(UK)[:3] == ("", [], False)
 
 
+def test_the_articles_answer_what_is_too_long_for_the_model(knowledge: Knowledge) -> None:
+    """As served; an evaluation counts the failure."""
+    chat, model = phrased(knowledge, "")
+
+    def short(*_: object) -> Iterator[Delta]:
+        yield Delta("")
+        raise TooLarge("the conversation has 2,048 tokens")
+
+    model.stream = short  # type: ignore[method-assign]
+    with pytest.raises(TooLarge):
+        chat.answer(UK)
+    chat.quotes_for_model = True
+    answer = chat.answer(UK)
+    assert "Delivery to the UK costs €7.50" in answer.text
+    assert answer.notes == ["quoted: the model failed"]
+    assert [citation.id for citation in answer.citations] == ["delivery"]
+
+
 def test_a_stop_ends_the_model_at_once_and_keeps_what_was_said(knowledge: Knowledge) -> None:
     chat, model = phrased(knowledge, "It costs €7.50. " + "You pay at the checkout. " * 500)
     cancel = threading.Event()

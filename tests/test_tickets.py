@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from app.core.desk import Desk, Packet, Said
 from app.core.errors import NotFound
 from app.core.memory import Memory
+from app.store import tickets
 from app.store.db import Store, open_store
 from app.store.models import Conversation, Ticket, utc_now
 from app.store.tickets import Held
@@ -91,6 +94,77 @@ def test_many_hand_offs_at_once_make_one_ticket(store: Store) -> None:
         thread.join()
     assert len(ids) == 6
     assert len(set(ids)) == 1
+
+
+AT_ONCE: dict[str, Callable[[Store, str], object]] = {
+    "take": lambda store, ticket: store.tickets.take(ticket, "ada", force=True),
+    "release": lambda store, ticket: store.tickets.release(ticket, "alex"),
+    "close": lambda store, ticket: store.tickets.close(ticket, "alex"),
+    "removal": lambda store, _: store.users.remove("alex"),
+    "deletion": lambda store, _: store.owners.erase(OWNER),
+}
+
+
+@pytest.mark.parametrize("other", AT_ONCE)
+def test_a_hand_off_and_another_change_of_its_ticket_both_come_through(
+    store: Store, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    store.users.add("alex", "agent", "a hash")
+    talk = store.conversations.create(OWNER, "en")
+    ticket = store.tickets.hand_over(OWNER, talk, packet())
+    store.tickets.take(ticket, "alex")
+    within, urgency, errors = threading.Event(), tickets.priority, list[BaseException]()
+
+    def slowly(of: Packet) -> int:
+        within.set()
+        time.sleep(0.2)  # the other one takes what locks it can
+        return urgency(of)
+
+    def change() -> None:
+        try:
+            assert within.wait(10)
+            AT_ONCE[other](store, ticket)
+        except BaseException as error:
+            errors.append(error)
+
+    monkeypatch.setattr(tickets, "priority", slowly)
+    thread = threading.Thread(target=change)
+    thread.start()
+    assert store.tickets.hand_over(OWNER, talk, packet("mood")) == ticket
+    thread.join()
+    assert errors == []
+    status = {"release": "open", "removal": "open", "take": "taken", "close": "closed"}
+    if other == "deletion":
+        assert sum(store.tickets.counts().values()) == 0
+    else:
+        assert store.tickets.get(ticket).status == status[other]
+        assert handled_by(store, ticket) == ("ada" if other == "take" else None)
+
+
+def test_many_changes_of_one_ticket_at_once_all_come_through(store: Store) -> None:
+    talk = store.conversations.create(OWNER, "en")
+    ticket = store.tickets.hand_over(OWNER, talk, packet())
+    errors: list[BaseException] = []
+
+    def often(*calls: Callable[[], object]) -> None:
+        for call in calls * 15:
+            try:
+                call()
+            except BaseException as error:
+                errors.append(error)
+
+    desk = store.tickets
+    work = (
+        (lambda: desk.hand_over(OWNER, talk, packet()),),
+        (lambda: desk.take(ticket, "alex"), lambda: desk.release(ticket, "alex")),
+    )
+    threads = [threading.Thread(target=often, args=calls) for calls in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert desk.counts() == {"open": 1, "taken": 0, "closed": 0}
 
 
 def test_the_most_urgent_comes_first_then_who_waits_longest(store: Store) -> None:
@@ -198,6 +272,34 @@ def test_what_a_turn_knew_of_a_ticket_closed_meanwhile_is_forgotten(store: Store
     store.tickets.close(ticket, "alex")
     store.conversations.append(OWNER, talk, "assistant", "By the way:", memory=knew)
     assert store.conversations.state(OWNER, talk).memory == Memory(intent="human")
+
+
+def test_closing_keeps_what_a_turn_learnt_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = handed(store)
+    talk = str(store.tickets.get(ticket).conversation_id)
+    knew = Memory(ticket=ticket, intent="return")
+    learnt = Memory(ticket=ticket, intent="order_status", identified={"FK-10001": "a@b.example"})
+    store.conversations.append(OWNER, talk, "assistant", "Noted.", memory=knew)
+    handled = tickets._handled
+
+    def turn() -> None:
+        store.conversations.append(OWNER, talk, "assistant", "It left.", memory=learnt)
+
+    other = threading.Thread(target=turn)
+
+    def slowly(*of: Any) -> Conversation | None:
+        found = handled(*of)
+        other.start()
+        other.join(0.3)  # it is through, or waits for us
+        return found
+
+    monkeypatch.setattr(tickets, "_handled", slowly)
+    store.tickets.close(ticket, "alex")
+    other.join()
+    known = store.conversations.state(OWNER, talk).memory
+    assert known == learnt.model_copy(update={"ticket": None})
 
 
 def test_a_ticket_goes_with_its_conversation(store: Store) -> None:

@@ -77,6 +77,13 @@ def test_an_unknown_user_is_named_with_the_nearest(store: Store) -> None:
             ask("adda")
 
 
+@pytest.mark.parametrize("name", ["", "\0", "ada\0", "x" * 1000])
+def test_what_can_be_no_name_is_nobodys(store: Store, name: str) -> None:
+    store.users.add("ada", "admin", HASH)
+    assert store.users.find(name) is None
+    assert store.users.find(" Ada ") is not None
+
+
 def test_a_session_is_its_users_until_it_is_over(store: Store) -> None:
     store.users.add("ada", "admin", HASH)
     begun(store, "ada", "t1")

@@ -98,8 +98,12 @@ class Batcher:
 
     def _let_go(self) -> None:
         for ticket in list(self._active):
-            if finish := ticket.stopped():
-                self._end(ticket, finish)
+            try:
+                end: Finish | BaseException | None = ticket.stopped()
+            except Exception as error:  # its own: the others are asked for themselves
+                end = error
+            if end is not None:
+                self._end(ticket, end)
 
     def _let_in(self) -> None:
         with self._lock:
@@ -122,7 +126,7 @@ class Batcher:
             else:
                 self.rows.join(ticket)
                 self._active.append(ticket)
-        except Exception as error:
+        except BaseException as error:  # whatever it is: left in the queue it would be met again
             ticket.out.put(error)
         return False
 
@@ -142,7 +146,7 @@ class Batcher:
         self._active.clear()
         self.rows.clear()
 
-    def _end(self, ticket: Ticket, finish: Finish) -> None:
+    def _end(self, ticket: Ticket, end: Finish | BaseException) -> None:
         self._active.remove(ticket)
-        ticket.out.put(finish)  # first: it is whole, whatever becomes of the others
+        ticket.out.put(end)  # first: it is whole, whatever becomes of the others
         self.rows.leave(ticket)

@@ -105,7 +105,9 @@ class _Slots(Cache):
         have = self.held[0].keys.shape if self.held else (0, 0, 0, 0)
         if have[0] >= rows and have[2] >= tokens:
             return
-        rows, tokens = 1 << (rows - 1).bit_length(), -(-tokens // _BLOCK) * _BLOCK
+        many, long = 1 << (rows - 1).bit_length(), -(-tokens // _BLOCK) * _BLOCK
+        # Rounded up, so that not every row makes them grow, as far as the bound allows.
+        rows, tokens = (many, long) if many * long <= MOST_TOKENS else (rows, tokens)
         if max(have[0], rows) * max(have[2], tokens) <= MOST_TOKENS:
             # Never smaller, but where a row that has left was far longer than those that stay.
             rows, tokens = max(have[0], rows), max(have[2], tokens)
