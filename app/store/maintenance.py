@@ -33,10 +33,11 @@ class Maintenance:
         """
         cutoff = utc_now() - timedelta(days=days)
         with self._store.write() as session:
-            samples = session.execute(
-                delete(Message).where(Message.conversation_id.is_(None), Message.created < cutoff)
-            )
+            # In the order of every other deletion: none waits for one that waits for it.
             conversations = session.execute(
                 delete(Conversation).where(Conversation.updated < cutoff)
+            )
+            samples = session.execute(
+                delete(Message).where(Message.conversation_id.is_(None), Message.created < cutoff)
             )
         return Swept(conversations.rowcount, samples.rowcount)  # type: ignore[attr-defined]
