@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from app.knowledge.asked import LEAST
 from app.knowledge.confidence import Held
 from app.knowledge.retrieve import Fitted, Knowledge
 from app.models.encoder import HashEncoder
+from app.support import finding
 from app.support.chat import SupportChat
-from app.support.finding import find
+from app.support.finding import Found, Near, find
 from app.support.flows import engine
 from app.support.flows.base import Tools
 from app.support.phrases import HEDGE
@@ -68,7 +70,27 @@ def test_what_is_surely_right_by_itself_is_not_swallowed_by_the_turn_before(
         found = find(knowledge, text, turns, 3, lambda _, least=least: least)
         stands = alone.right >= max(least, mixed.right)
         assert found.question == (alone if stands else mixed).question
-    assert find(knowledge, text, turns, 3, lambda _: 0.0).right == max(alone.right, mixed.right)
+
+
+def test_of_two_readings_neither_is_certain_and_the_other_is_offered(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, turns = asked("How much is it by post to the UK?", "How do I clean my grinder?")
+    alone = find(knowledge, text, [], 3)
+    mixed = find(knowledge, text, turns, 3)
+    assert alone.question != mixed.question
+    sure = {alone.question: 0.9, mixed.question: 0.8}
+
+    def told(_: Knowledge, __: str, before: Sequence[Message], ___: int) -> Found:
+        made = mixed if before else alone
+        article = "grinder" if before else "delivery"
+        return made._replace(right=sure[made.question], articles=[article])
+
+    monkeypatch.setattr(finding, "_search", told)
+    found = find(knowledge, text, turns, 3, lambda _: 0.5)
+    assert (found.question, found.right, found.other) == (text, 0.0, "grinder")
+    assert found.near(2.0) == [Near("grinder", GRINDER)]
+    assert find(knowledge, text, turns, 3, lambda _: 0.95).right == 0.8
 
 
 def test_near_are_the_next_articles_with_a_title_each_once(knowledge: Knowledge) -> None:

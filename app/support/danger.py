@@ -18,7 +18,7 @@ _EMERGENCY = re.compile(
     r"|\belectrocut\w+|\belectric(?:al)? shock|\b(?:caught|is on|on) fire\b|\bchoking\b"
     r"|\bbleeding\b"
     r"|\b(?:kill|hurt|harm)(?:ing)? myself\b|\bsuicid"
-    r"|误[食服饮吞]|[喝吃吞]了?.{0,6}(?:除垢剂|清洁剂|洗涤剂|干燥剂|电池|磁铁)|中毒"
+    r"|误[食服饮吞]|[喝吃吞]了?.{0,6}(?:除垢剂|清洁剂|洗涤剂|干燥剂|电池|磁铁)|(?<!会)中毒(?!吗|不|么)"
     r"|喘不[过上]气|呼吸困难|过敏性?休克"
     r"|(?:出现|有|起)了?.{0,4}过敏反应|烫伤|烧伤|触电|着火了|起火|自杀|不想活",
     re.IGNORECASE,

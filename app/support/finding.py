@@ -44,11 +44,14 @@ class Found(NamedTuple):
     sure: float
     """0..1, that the best of them answers; 1 where the customer chose the article."""
     right: float
-    """0..1, that `articles` are the right ones; 1 as above."""
+    """0..1, that `articles` are the right ones; 1 as above, 0 where there are two readings."""
     confidence: Confidence
     """What that is measured by."""
     articles: list[str]
     """One or two, that an answer rests on, best first."""
+    other: str | None = None
+    """The article that is meant if the question was understood wrongly: with or without the turn
+    before."""
 
     @property
     def weights(self) -> Fitted:
@@ -60,6 +63,10 @@ class Found(NamedTuple):
         each by itself half as likely to answer as what is answered at all, which `threshold` says
         (None: as fitted)."""
         found: dict[str, Near] = {}
+        if self.other and self.other not in cited:
+            titles = [p.title for p in self.ranking.shelf.passages if p.article == self.other]
+            if any(titles):
+                found[self.other] = Near(self.other, titles[0])
         fused, language = self.ranking.fused, detect(self.question)
         for row in map(int, np.argsort(-fused, kind="stable")[:LOOKED_AT]):
             passage = self.ranking.shelf.passages[row]
@@ -86,7 +93,10 @@ def find(
 
     certain: how right a find has to be to stand without a hedge. A question that seems to lean on
     the turn before ("... when will it ship?") is answered alone where that is so certain, and no
-    less likely right than with what was said before.
+    less likely right than with what was said before. Where the two mean different articles, neither
+    is certain, and the other one is offered: on train and dev, of 78 such questions after another
+    matter, 54 are answered rightly this way (25 before) and 4 wrongly without a hedge (25), at the
+    price of one of 36 true follow-ups.
     """
     chosen = knowledge.titled(asked)
     within = _within(knowledge, chosen, asked, turns, most) if chosen is not None else None
@@ -96,7 +106,12 @@ def find(
     if found.question == asked:
         return found
     alone = _search(knowledge, asked, (), most)
-    return alone if alone.right >= max(found.right, certain(alone)) else found
+    if alone.right < certain(alone):
+        return found
+    chosen, left = (alone, found) if alone.right >= found.right else (found, alone)
+    if chosen.articles[:1] == left.articles[:1]:
+        return chosen
+    return chosen._replace(right=0.0, other=next(iter(left.articles), None))
 
 
 def _search(knowledge: Knowledge, asked: str, turns: Sequence[Message], most: int) -> Found:
