@@ -82,7 +82,9 @@ DOES_NOT = [
     "ok let me think about it", "yes I have a question", "of course I want my tea", "ok bye",
     "ok give me a minute", "OK, good to know", "yes change the address", "yes, one",
     "yes return it",
-    "好的我考虑一下", "好麻烦", "好难啊", "可以问一下吗", "好的我知道了", "嗯我想想",
+    "嗯……", "ok..", "ok is that right", "好了谢谢", "好的，我的订单", "行了，谢谢",
+    "right, that is the order", "OK so do you cancel orders", "好的我考虑一下", "好麻烦", "好难啊",
+    "可以问一下吗", "好的我知道了", "嗯我想想",
     "是我弄错了", "可以先别取消", "好的，先等等", "对了等一下", "是另一个订单", "好吗", "行不行",
 ]  # fmt: skip
 

@@ -43,12 +43,18 @@ URGENT = [
     "my baby swallowed the descaler, what do I do", "my son drank some of the cleaner",
     "I got an allergic reaction from your tea and I can't breathe", "I burnt my hand on the kettle",
     "the kettle caught fire", "I want to kill myself", "孩子误食了除垢剂怎么办", "我喝了清洁剂",
-    "吃了你们的饼干出现过敏反应", "被壺燙傷了", "她喘不过气",
+    "descaler got in my eye", "the descaler was swallowed by my toddler", "I want to die",
+    "my toddler is drinking the descaler", "小孩把干燥剂吃了", "孩子把除垢剂喝了", "我想死",
+    "电池被孩子吞下去了", "我过敏了，喉咙肿了", "吃了你们的饼干出现过敏反应", "被壺燙傷了",
+    "她喘不过气",
 ]  # fmt: skip
 CALM = [
     "Does the descaler harm the kettle?", "How do I descale my kettle?", "My coffee tastes burnt",
     "Which teas can cause an allergic reaction?", "Is the packaging fire safe?", "I ate the cake",
-    "My order was swallowed by the courier",
+    "My order was swallowed by the courier", "Does the kettle protect against electric shock?",
+    "Is the lid a choking hazard?", "I drank my coffee, how do I clean the pot?",
+    "电子秤吃电池吗", "喝完咖啡可以用清洁剂洗杯子吗", "壶把会烫伤手吗", "一起火锅", "不想活动",
+    "长辈喝了超期的，会中毒不",
     "除垢剂怎么用？", "会引起过敏吗？", "我喝了你们的茶，很好喝", "烘焙程度怎么选？",
 ]  # fmt: skip
 
@@ -85,6 +91,8 @@ def test_an_emergency_comes_before_a_flow_and_leaves_it_open(visit: Visit) -> No
      "recommend a tea that is not black", "can you recommend a tea without caffeine",
      "recommend something my diabetic mother can have", "推荐不含咖啡因的茶",
      "推荐一款茶，不要红茶",
+     "I have celiac disease, recommend a snack", "推荐一款茶，忌咖啡因", "推荐茶，除了绿茶",
+     "can you recommend a tea for my mother? She doesn't drink black tea.",
      "我花生过敏，能推荐点心吗", "推薦適合孕婦的茶"],
 )  # fmt: skip
 def test_what_is_to_be_avoided_is_not_left_to_the_recommender(text: str) -> None:
@@ -94,7 +102,9 @@ def test_what_is_to_be_avoided_is_not_left_to_the_recommender(text: str) -> None
 @pytest.mark.parametrize(
     "text",
     ["can you recommend a gift, not too expensive?", "recommend a tea, I'm not sure which",
-     "can you recommend a decaf coffee?", "推荐一款红茶", "请推荐送朋友的礼物"],
+     "I don't have a grinder, can you recommend a coffee?", "Feel free to recommend me a tea",
+     "推荐一款咖啡，不要太贵", "can you recommend a decaf coffee?", "推荐一款红茶",
+     "请推荐送朋友的礼物"],
 )  # fmt: skip
 def test_other_wishes_are_the_recommenders(text: str) -> None:
     flow = route(text, EVERYTHING)
@@ -107,7 +117,8 @@ def test_other_wishes_are_the_recommenders(text: str) -> None:
 PLEASANT = [
     "thank you so much, you have been really helpful!!", "you're great", "lol", "hahaha",
     "great, that's very helpful, thanks a lot", "no thanks", "help", "can you help me?",
-    "that's all, thank you", "sorry, my mistake", "ok, bye!", "I have a question",
+    "nope", "no", "not really", "没有", "that's all, thank you", "sorry, my mistake", "ok, bye!",
+    "I have a question",
     "哈哈", "你是真人还是机器啊", "太好了，谢谢！", "没有了，谢谢", "不好意思", "你真棒", "謝謝你",
 ]  # fmt: skip
 
@@ -185,6 +196,11 @@ def test_traditional_characters_agree_and_are_searched_as_simplified_ones() -> N
     [("改到 12 Harbour Lane, Cardiff CF10 1AA", "12 Harbour Lane, Cardiff CF10 1AA"),
      ("改为上海市徐汇区漕溪路12号", "上海市徐汇区漕溪路12号"),
      ("臺北市中正區重慶南路一段1號", "臺北市中正區重慶南路一段1號"),
+     ("Please deliver it to 12 Harbour Lane, Cardiff CF10 1AA",
+     "12 Harbour Lane, Cardiff CF10 1AA"),
+     ("Thanks! 12 Harbour Lane, Cardiff CF10 1AA", "12 Harbour Lane, Cardiff CF10 1AA"),
+     ("麻烦寄到上海市徐汇区漕溪路12号", "上海市徐汇区漕溪路12号"),
+     ("麻煩寄到臺北市中正區重慶南路一段1號，謝謝", "臺北市中正區重慶南路一段1號"),
      ("I moved on 3 November, sorry", None), ("we moved, number 13, last week", None),
      ("5 Quay Street, Cardiff CF10 2BB and please leave it with the neighbour",
       "5 Quay Street, Cardiff CF10 2BB")],
@@ -233,6 +249,42 @@ def test_when_it_comes_is_asked_of_the_order(text: str, flow: str) -> None:
     found = route(text, EVERYTHING)
     assert found is not None
     assert found.name == flow
+
+
+@pytest.mark.parametrize(
+    "text", ["退货面单在哪里拿", "发货到哪些国家", "线下取货点有么，在哪个城市"]
+)
+def test_where_something_else_is_asks_for_no_order(text: str) -> None:
+    assert route(text, EVERYTHING) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I'd rather not", "thanks, no", "还是留着吧", "我不想取消", "no thanks", "不用了", "keep it"],
+)
+def test_a_no_is_heard_however_kindly_it_is_said(visit: Visit, text: str) -> None:
+    visit.say(f"Please cancel my order FK-10993, {IMOGEN}")
+    assert "stays as it is" in visit.say(text) or "保持不变" in str(visit.last)
+    visit.say(f"Please cancel my order FK-10993, {IMOGEN}")
+    visit.say("How long does the refund take?")
+    visit.say(text)
+    assert "Shall I" not in visit.say("hello")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Yes, cancel order FK-10993", "yes I want to cancel it", "please go ahead", "是的，我要取消"],
+)
+def test_a_yes_that_names_its_matter_is_one(visit: Visit, text: str) -> None:
+    visit.say(f"Please cancel my order FK-10993, {IMOGEN}")
+    visit.say(text)
+    assert visit.order().status == "cancelled"
+
+
+def test_a_chinese_address_in_an_english_conversation_changes_no_language(visit: Visit) -> None:
+    visit.say(f"Change the address of FK-10993, {IMOGEN}")
+    assert "Shall I send" in visit.say("上海市徐汇区漕溪路12号")
+    assert heard.language("订单 2 到哪了", "en") == "zh"
 
 
 @pytest.mark.parametrize("text", ["😡😡", "？？", "我邮箱是 a@b.example"])

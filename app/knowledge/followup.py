@@ -47,8 +47,15 @@ def whole(question: str, history: Sequence[Message]) -> str:
 
 def leans(question: str) -> bool:
     """Whether `question` opens like a continuation, is very short, or points at something."""
+    short = _count(question) < _SOME if _POINTS.search(question) else few(question)
+    return short or bool(_OPENS.match(question))
+
+
+def few(question: str) -> bool:
+    """Whether `question` has too few words to stand alone."""
+    return _count(question) < _FEW
+
+
+def _count(question: str) -> int:
     count = len(terms(question))
-    if detect(question) == "zh":
-        count //= _HAN_TERMS_PER_WORD
-    few = count < _SOME if _POINTS.search(question) else count < _FEW
-    return few or bool(_OPENS.match(question))
+    return count // _HAN_TERMS_PER_WORD if detect(question) == "zh" else count

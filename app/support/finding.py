@@ -103,7 +103,7 @@ def find(
     if within is not None:
         return within
     found = _search(knowledge, asked, turns, most)
-    if found.question == asked:
+    if found.question == asked or followup.few(asked):
         return found
     alone = _search(knowledge, asked, (), most)
     if alone.right < certain(alone):

@@ -93,12 +93,14 @@ _SMALL_TALK: tuple[tuple[str, str, tuple[str, str]], ...] = (
         ("No harm done. What can I do for you?", "没关系。有什么可以帮您？"),
     ),
     (
-        r"(?:no )?(?:thanks? |thank you )?(?:that s|that is|that ll be|that will be"
+        r"no|nope|nah|not (?:really|now|right now|at the moment)|(?:no )?(?:thanks? "
+        r"|thank you )?(?:that s|that is|that ll be|that will be"
         r"|that was) (?:all|it|"
         r"everything)(?: for (?:now|today))?|(?:no )?nothing(?: else)?|no thanks?(?: you)?"
         r"|no i m (?:good|fine)"
         r"|i m (?:good|fine|done|all set)",
-        r"(?:暂时)?(?:没有|没)(?:了|别的了?|其他的?了?|问题了?|事了?)|就这些(?:了)?|不用了?"
+        r"不|没有|没|(?:暂时)?(?:没有|没)(?:了|别的了?|其他的?了?|问题了?|事了?)|就这些(?:了)?"
+        r"|不用了?"
         r"|不需要了?",
         (
             "All right. I am here whenever you need me.",

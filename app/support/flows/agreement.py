@@ -15,28 +15,43 @@ from app.support.flows import heard
 
 MOST_WORDS, MOST_CHARACTERS = 8, 10
 _YES = re.compile(
-    r"^\W*(?:(?:oh|ah|um+|hm+)\W+)?(?:(?:yes|yep|yeah|yup|sure|ok|okay|go ahead|please do|right"
+    r"^\W*(?:(?:oh|ah|um+|hm+)\W+)?(?:(?:yes|yep|yeah|yup|sure|ok|okay|(?:please )?(?:go ahead"
+    r"|proceed|do)|certainly|right"
     r"|that'?s (?:right|correct|fine)|confirm|confirmed|of course|absolutely|no problem|do it"
     r"|do so|do that)\b|correct\b(?! (?:the|my|it|that)\b)"
-    r"|是(?![我另他她否不])|好(?![像贵久多难烦慢麻])|对(?![不了])|嗯|可以|行(?!了不|李)|没错|没问题|同意"
+    r"|是(?![我另他她否不])|好(?![像贵久多难烦慢麻了])|对(?![不了])|嗯|可以|行(?!了|李)|没错"
+    r"|没问题|同意"
     r"|确认|确定)",
+    re.IGNORECASE,
+)
+_WAVERS = re.compile(
+    r"\d|\.{2,}|。{2,}|~|\b(?:(?:is|are|am|will|would) (?:that|it|this|i|you)|do (?:i|you))\b",
     re.IGNORECASE,
 )
 _AGREEING = re.compile(
     r"(?:yes|yep|yeah|yup|sure|ok|okay|right|correct|confirm(?:ed)?|absolutely|definitely|exactly"
-    r"|indeed|of|course|please|thanks?|you|very|much|so|a|lot|do|it|that(?:'s)?|this|is|are|the|my"
+    r"|indeed|of|course|please|thanks?|you|i'm|very|much|so|a|lot|do|it|that(?:'s)?|this|is|are"
+    r"|the|my"
     r"|to|and|for|me|now|then|i|am|go|ahead|proceed|good|fine|great|perfect|would|be|will|can"
     r"|lovely|kindly|sir|madam|with)"
 )
 _AGREEING_ZH = re.compile(
-    r"(?:好的?|嗯|行|是的?|对的?|可以|没错|没问题|确认|确定|同意|请|谢谢|感谢|多谢|麻烦(?:[你您]|了)+|[你您我帮给就都把的]|"
+    r"(?:好的?|嗯|行|是的?|对的?|可以|没错|没问题|确认|确定|同意|请|谢谢|感谢|多谢"
+    r"|麻烦(?:[你您]|了)+|[你您我帮给就都把的]|"
     r"这样|这个|它|办理?|处理|提交|继续|一下|[吧了啊呀哦哈])*"
 )
 _NO = re.compile(
     r"^\W*(?:(?:hm+|um+|er+|oh|ah|well|actually|sorry|wait|ok|okay|yeah|right|sure)\W+)*"
     r"(?:no\b(?! problem)|nope|nah|don'?t|do not|not (?:now|yet|that)|leave it|keep it|stop|wait"
-    r"|hold on)"
-    r"|^\W*(?:(?:好的?|嗯|行|对了|可以)(?:吧|的|了)?[\s，,]*)?(?:不(?!客气)|别|算了|先不|先别|等等|先等)",
+    r"|hold on|thanks?(?: you)?,? (?:but )?no\b|(?:i'?d |i would |please )?(?:rather|better"
+    r"|absolutely"
+    r"|certainly|definitely|of course) not|please (?:don'?t|do not)|i don'?t want (?:that|to)\b"
+    r"|(?:(?:i'?ll|i will|i want to|i'?d rather|let'?s|please) )?keep (?:it|my|the|this)\b)"
+    r"|^\W*(?:谢谢|还是|我|请|暂时|千万|先|[\s，,])+(?:不(?!客气|错|要(?![取退改]))|别)"
+    r"|^\W*(?:否|没有)\W*$"
+    r"|^\W*(?:还是|先|就)?(?:留着|保留)|改主意了"
+    r"|^\W*(?:(?:好的?|嗯|行|对了|可以)(?:吧|的|了)?[\s，,]*)?(?:不(?!客气)|别|算了|先不|先别"
+    r"|等等|先等)",
     re.IGNORECASE,
 )
 _STOP = re.compile(
@@ -90,9 +105,9 @@ def yes(text: str, deed: str = "") -> bool:
     deed: a regular expression of words that name what is agreed to, such as "cancel"; those of
     another deed ("yes, change the address") make it no yes to this one.
     """
-    clean = heard.plain(text)
+    clean = heard.words(text)
     agreed = _YES.search(clean)
-    if agreed is None or re.search(r"\d", heard.words(clean)):
+    if agreed is None or _WAVERS.search(clean):
         return False
     size = len(clean) if detect(clean) == "zh" else len(clean.split())
     most = MOST_CHARACTERS if detect(clean) == "zh" else MOST_WORDS

@@ -29,7 +29,11 @@ class CancelOrder(Flow):
     name = "cancel"
     title = ("cancellation", "取消订单")
     identifies = True
-    deed = r"cancel(?:led|ling)?|orders?|取消|订单"
+    deed = (
+        r"(?:(?:want|like) (?:you )?to )?cancel(?:led|ling)?(?: (?:all|of|it|everything|the|my|this"
+        r"|that|whole|entire|order))*|all of it|(?:the )?whole order|it all"
+        r"|(?:我|要|想|帮|全部|整个|这个|订单|都|尽快)*取消(?:掉|它|这个|我的|整个|订单)*"
+    )
     offer = ("Cancel my order", "请取消我的订单")
     article = ("cancel-order", "cancel-order-zh")
     starts = (
@@ -90,7 +94,8 @@ class CancelOrder(Flow):
                 f"{talk.order.id} ({contents(talk.order)})? For a single item, a person can have "
                 "a look: just say “human”.",
                 f"我只能取消整个订单，不能只取消其中一件。要我取消整个订单 {talk.order.id} 吗？"
-                f"订单里的商品是：{contents(talk.order)}。如果只想取消一件，可以说“转人工”，由同事来看。",
+                f"订单里的商品是：{contents(talk.order)}。如果只想取消一件，可以说“转人工”，"
+                f"由同事来看。",
             )
         return talk.say(
             f"Shall I cancel order {talk.order.id} ({contents(talk.order)})?",

@@ -14,15 +14,17 @@ _MAX = 300
 _LEAD = re.compile(
     r"^\W*(?:well\s*[,.!;:\-]\W*|(?:no|sorry|wait|oh|hm+|actually|please|yes|i meant?|"
     r"it'?s|it is|it should be|"
-    r"to|at|"
+    r"to|at|thanks|thank you|it should go to|(?:can|could) you (?:please )?(?:send|deliver|ship"
+    r"|use)(?: it to)?|"
     r"(?:the |my )?(?:new |right |correct )?address(?: is)?|(?:please )?(?:send|deliver|"
     r"ship) it to|"
     r"make (?:it|that))(?=[\s,:;.!\-])\W*)+",
     re.IGNORECASE,
 )
 _LEAD_ZH = re.compile(
-    r"^\W*(?:(?:不对|不是|不|抱歉|等等|我是说|应该是|请|改(?:成|为|到|寄到?)?|寄到|送到|寄|"
-    r"(?:新|正确|收货)?的?地址(?:是|为)?|是)[\s，：:、]*)+"
+    r"^\W*(?:(?:不[对對]|不是|不|抱歉|等等|我是[说說]|[应應][该該]是|[请請]|麻[烦煩][您你]?"
+    r"|[谢謝]{2}[您你]?|改(?:成|为|為|到|寄到?)?|寄到|送到|寄|"
+    r"(?:我的)?(?:新|正确|正確|收货|收貨)?的?地址(?:是|为|為)?|是)[\s，。！：:、]*)+"
 )
 _TAIL = re.compile(
     r"(?:[\s,;.]+(?:please|thanks|thank you|instead|not \w{1,8}|谢谢|not that))*"
@@ -32,7 +34,7 @@ _TAIL = re.compile(
 _BEHIND = re.compile(
     r"[\s,;.]*\b(?:and|but|so|please)? ?\b(?:please (?:leave|put|ring|call|deliver|hand)"
     r"|leave it|let me|"
-    r"can you|could you|thank)\b.*$|[\s，,。]*(?:麻烦|谢谢|放在|放到|请放).*$",
+    r"can you|could you|thank)\b.*$|[\s，,。]*(?:麻[烦煩]|[谢謝]{2}|放在|放到|[请請]放).*$",
     re.IGNORECASE | re.DOTALL,
 )
 """What is asked for beside the address."""
@@ -66,7 +68,8 @@ class ChangeAddress(Flow):
         r"\b(?:wrong|mistake in the) (?:house number|delivery address|address|street|post ?code|"
         r"flat)\b",
         r"\b(?:house number|delivery address|street|post ?code) (?:is |was )?wrong\b",
-        r"(?:改|修改|更改|更换|换)(?:一下)?.{0,8}(?:地址|门牌)|地址.{0,4}(?:写|填|弄|打|输)错",
+        r"(?:改|修改|更改|更换|换)(?:一下)?(?:.{0,8}|.{0,4}[A-Z]{1,6}[ -]?\d{3,}.{0,6})(?:地址"
+        r"|门牌)|地址.{0,4}(?:写|填|弄|打|输)错",
         r"(?:寄|送|发)到(?:另|别|新|其他).{0,8}(?:地址|地方)",
     )
     refusals: ClassVar = {
@@ -162,8 +165,8 @@ def _address(text: str) -> str | None:
         return None
     lines = [line.strip(" ,，\t") for line in heard.without_email(text).splitlines()]
     clean = " ".join(", ".join(filter(None, lines)).split())
-    clean = _BEHIND.sub("", clean)
-    clean = _TAIL.sub("", _LEAD_ZH.sub("", _LEAD.sub("", clean))).strip(" ,，")
+    clean = _LEAD_ZH.sub("", _LEAD.sub("", clean))
+    clean = _TAIL.sub("", _BEHIND.sub("", clean)).strip(" ,，")
     return clean if _looks_like_one(clean) and len(clean) <= _MAX else None
 
 

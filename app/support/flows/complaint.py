@@ -11,7 +11,8 @@ _NONE = re.compile(
     r"^\W*(?:no\b|none|nothing|not about|skip|没有|无|不是|跳过|不知道)", re.IGNORECASE
 )
 _TOLD = re.compile(
-    r"\bcomplain(?:ts?)?\b\s*(?:[:,.\-]|about\b|that\b|because\b)\s*(.{15,})|投诉\s*[:：，,]\s*(.{6,})",
+    r"\bcomplain(?:ts?)?\b\s*(?:[:,.\-]|about\b|that\b|because\b)\s*(.{15,})"
+    r"|投诉\s*[:：，,]\s*(.{6,})",
     re.IGNORECASE | re.DOTALL,
 )
 _MAX = 1000

@@ -206,11 +206,12 @@ class _Turn:
         if running.slots != before:
             running.key = uuid4().hex  # another change than the one that was asked about
             return self._advance()
-        if running.aside and smalltalk.small_talk(self.text, self.language):
+        refused = agreement.no(self.text) or agreement.stops(self.text)
+        if running.aside and not refused and smalltalk.small_talk(self.text, self.language):
             return self._aside(flow, running)
         if flow.agrees(self.text):
             return self._advance() if running.aside else self._do()
-        if agreement.no(self.text) or agreement.stops(self.text):
+        if refused:
             if other or heard.question(self.text):
                 return self._drop(other)
             return self._end(Said(flow.kept(self._talk(running))))

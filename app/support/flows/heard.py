@@ -61,6 +61,10 @@ _COUNT = (
 )
 
 
+_CHINESE = re.compile(r"[我你您吗呢吧请的了要想怎什能可帮是在?？]|多少|几|查|取消|退|换")
+"""What a Chinese address alone does not hold."""
+
+
 class _Forms(NamedTuple):
     """Order numbers as brief.yaml has them, such as FK-10924."""
 
@@ -188,4 +192,7 @@ def language(text: str, before: str) -> str:
     left = re.sub(r"[\W\d_]+", " ", told).split()
     short = len(left) <= 4 or re.search(r"\d", told)  # an address is longer than a name
     name = detect(text) == "en" and short and not _ENGLISH.search(told)
-    return before if not left or (before == "zh" and name) else detect(text)
+    place = detect(text) == "zh" and re.search(r"\d", told) and not _CHINESE.search(told)
+    if not left or (before == "zh" and name) or (before == "en" and place):
+        return before
+    return detect(text)

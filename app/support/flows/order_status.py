@@ -43,7 +43,8 @@ class OrderStatus(Flow):
         rf"\b(?:still no|still waiting for my|never got my) {_PARCEL}\b",
         rf"\b(?:my|the) {_PARCEL} (?:has|have|did)(?:n't| not| never) (?:arrived?|come|"
         rf"turned up)\b",
-        r"(?:订单|包裹|快递|东西|(?<!退)货(?!后)).{0,6}(?:到哪|在哪|发货了|发了|寄出了|状态|怎么还[没不]|"
+        r"(?:订单|包裹|快递|东西|(?<![退换送发补订到取客现])货).{0,6}(?:到哪(?!些|个?国)|在哪"
+        r"|发货了|发了|寄出了|状态|怎么还[没不]|"
         r"还没收到|走到)",
         r"^\W*(?:(?:and|so|ok(?:ay)?|then)\W+)?when (?:will|does|should|is) (?:it|my (?:order"
         r"|parcel|package))"

@@ -11,11 +11,19 @@ from app.support.flows.base import Flow, Said, Talk, Tools
 SHOWN = 3
 _MAX = 300
 _AVOIDS = re.compile(
-    r"\ballerg|\bintoleran|\b\w+[ -]free\b|\bwithout\b|\bvegan|\bvegetarian|\bhalal\b|\bkosher\b"
+    r"\ballerg|\bintoleran|\bcoeliac|\bceliac|\bmedicat|\bblood pressure|\btoddler|\bbab(?:y|ies)\b"
+    r"|\b(?!(?:feel|for|with|duty|hassle|stress)[ -])\w+[ -]free\b(?! (?:shipping|delivery))"
+    r"|\bwithout\b|\bvegan|\bvegetarian|\bhalal\b|\bkosher\b"
     r"|\bgluten|\blactose|\bdiabet|\bpregnan|\bbreast ?feed|\b(?:can't|cannot|mustn't|must not"
-    r"|don't|do not) (?:have|eat|drink|like|want)\b|\b(?:not|no) (?!too\b|very\b|so\b|that\b"
+    r"|do(?:es)?n't|do(?:es)? not) (?:eat|drink|like|tolerate|want (?!to (?:spend|pay)\b))"
+    r"|\b(?:can't|cannot|mustn't|must not) have\b"
+    r"|\bhates?\b|\bavoid|\bexcept\b|\bother than\b|\banything but\b"
+    r"|\b(?:not|no) (?!rush\b|hurry\b|preference\b|clue\b|need\b|picky\b|fussy\b|over\b|above\b"
+    r"|more\b|used\b|an? |much\b|for me\b|too\b|very\b|so\b|that\b"
     r"|sure\b|more\b|idea\b|matter\b|longer\b|only\b|expensive\b)\w"
-    r"|过敏|不耐受|不含|不带|无(?:糖|咖啡因|麸质|乳糖)|不要|不想要|不喜欢|不能[吃喝]|怀孕|孕妇|孕期|哺乳|素食|纯素|清真|糖尿",
+    r"|过敏|不耐受|不含|不带|无(?:糖|咖啡因|麸质|乳糖)|(?<!要)不要(?!太?贵|超过|紧)|不想要"
+    r"|不喜欢|不能?[吃喝](?!惯)|除了|没有?咖啡因|忌|敏感|血压|宝宝|吃药|服药|怀孕|孕妇|孕期"
+    r"|哺乳|素食|纯素|清真|糖尿",
     re.IGNORECASE,
 )
 """What is to be avoided: search would offer just that, and what is safe for somebody is not for a

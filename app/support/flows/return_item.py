@@ -56,7 +56,10 @@ class ReturnItem(Flow):
     identifies = True
     slots = ("item", "quantity", "reason")
     free, of_order = ("reason",), ("item", "quantity")
-    deed = r"return|send|back|register(?:ed)?|exchange|items?|both|all|orders?|退货?|登记|订单|全部"
+    deed = (
+        r"(?:(?:want|like) to )?return|send|back|register(?:ed)?|exchange|items?|both|all|orders?"
+        r"|退货?|登记|订单|全部"
+    )
     offer = ("I want to return something", "我要退货")
     article = ("returns-window", "returns-window-zh")
     starts = (
