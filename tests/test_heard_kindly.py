@@ -150,7 +150,8 @@ def test_pleasantries_make_no_ticket(visit: Visit) -> None:
 @pytest.mark.parametrize(
     "text",
     ["how long does a refund take?", "What if my parcel is late?", "Is the tea bitter?",
-     "I want my refund", "what happens if it is damaged", "退款多久到账", "我要退款",
+     "I want my refund", "no thanks", "No, thank you", "what happens if it is damaged",
+     "退款多久到账", "我要退款",
      "坏了可以换吗？"],
 )  # fmt: skip
 def test_a_matter_is_not_taken_for_a_mood(text: str) -> None:

@@ -2,7 +2,7 @@
 
 The classifier was trained on reviews: a bare question ("How long does it take?") or a short reply
 ("no") reads as displeased to it. So its word is averaged with that of a list of opinion words, and
-questions count as neutral unless they carry a strong one, and short replies without any. Chinese,
+questions and short replies count as neutral unless they carry a strong one. Chinese,
 which the classifier was never measured on, has the list alone.
 """
 
@@ -32,7 +32,8 @@ UPSET = -0.5
 an answer to it."""
 FEW_WORDS = 4
 _HARMLESS = re.compile(
-    r"差不多|没有?(?:什么)?不(?:满意|好|喜欢|高兴|开心)|退款|差价|\brefund(?:s|ed)?\b|\bhow late\b"
+    r"差不多|没有?(?:什么)?不(?:满意|好|喜欢|高兴|开心)|退款|差价|\brefund(?:s|ed)?\b"
+    r"|\bhow late\b|\bno,? thank(?:s| you)\b"
     r"|\bwrong (?:item|size|address|number|order|postcode)\b",
     re.IGNORECASE,
 )
@@ -61,7 +62,8 @@ def reader(predict: Predict | None = None) -> Mood:
             return 0.0
         if predict is None or detect(text) == "zh":
             return by_list
-        if listed.not_sure and (heard.question(text) or len(text.split()) < FEW_WORDS):
+        short = len(text.split()) < FEW_WORDS and not _STRONG.search(text)
+        if listed.not_sure and (heard.question(text) or short):
             return 0.0
         try:
             [read] = predict([text])
