@@ -31,6 +31,7 @@ AT_ONCE = 4
 """Conversations of a batch that are asked at once."""
 STALL_S, TAIL_S = 60.0, 1.0
 """Seconds for the next piece of text, and for what follows the end of the answer (the count)."""
+_ENDS: dict[str, Finish] = {"stop": "stop", "length": "length"}
 _POLL_S = 0.05
 
 
@@ -246,8 +247,8 @@ def _read(chunk: Chunk) -> tuple[str, Finish | None]:
     if not chunk.choices:
         return "", None
     choice = chunk.choices[0]
-    reason = choice.finish_reason or None
-    if reason not in (None, "stop", "length"):
+    reason = choice.finish_reason
+    if reason and reason not in _ENDS:
         raise ServerFailed(f"the model server ended its answer with {reason[:40]!r}")
     text = choice.delta.content if choice.delta else None
-    return text or "", reason  # type: ignore[return-value]
+    return text or "", _ENDS[reason] if reason else None

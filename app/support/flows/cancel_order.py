@@ -95,7 +95,7 @@ class CancelOrder(Flow):
                 "a look: just say “human”.",
                 f"我只能取消整个订单，不能只取消其中一件。要我取消整个订单 {talk.order.id} 吗？"
                 f"订单里的商品是：{contents(talk.order)}。如果只想取消一件，可以说“转人工”，"
-                f"由同事来看。",
+                "由同事来看。",
             )
         return talk.say(
             f"Shall I cancel order {talk.order.id} ({contents(talk.order)})?",

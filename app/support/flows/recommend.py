@@ -1,5 +1,4 @@
-"""Recommend me something: products that the shop has in stock, each with the recommender's "
-"reason."""
+"""Recommend me something: products that are in stock, each with the recommender's reason."""
 
 from __future__ import annotations
 
