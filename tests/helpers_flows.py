@@ -1,4 +1,7 @@
-"""A customer's visit to the demo shop, whose memory is stored as the product stores it."""
+"""A customer's visit to the demo shop, whose memory is stored as the product stores it.
+
+The fixtures are imported by name (and listed in `__all__`) where they are used.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 
 from app.core.data import corpus
@@ -18,11 +22,25 @@ from app.store.db import Store, open_store
 from app.store.models import Order, OrderLine, Return, Ticket, Write, utc_now
 from app.support.answer import Answer
 from app.support.chat import SupportChat
+from app.support.flows.base import Tools
 from app.support.session import Helpers, Session
 
 OWNER = "visitor-1"
 IMOGEN = "imogen.wren@example.org"
 """Who placed FK-10993, FK-10938 and FK-10863."""
+
+
+class NoGoods:
+    """A recommender with nothing to offer."""
+
+    def suggest(self, *, query: str | None, k: int, language: str) -> list[Any]:
+        """Nothing."""
+        del query, k, language
+        return []
+
+
+EVERYTHING = Tools(commerce=object(), shop=NoGoods)  # type: ignore[arg-type]
+"""Tools that every flow finds what it needs in; what they do is not called."""
 
 
 @contextmanager
@@ -93,3 +111,28 @@ class Visit:
     def order(self) -> Order:
         with self.store.read() as session:
             return session.get_one(Order, "FK-10993")
+
+
+@pytest.fixture(scope="module")
+def chat() -> SupportChat:
+    """The demo's articles, without weights."""
+    return scripted_chat()
+
+
+@pytest.fixture(scope="module")
+def module_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One database for the tests of a module."""
+    with demo_store(tmp_path_factory.mktemp("flows")) as store:
+        yield store
+
+
+@pytest.fixture
+def store(module_store: Store) -> Store:
+    """It, as each test finds it."""
+    return opened(module_store)
+
+
+@pytest.fixture
+def visit(chat: SupportChat, store: Store) -> Visit:
+    """A visit that has just begun."""
+    return Visit(chat, store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,18 @@ from app.support.chat import SupportChat
 from app.support.flows import heard
 from app.support.flows.base import Tools
 from app.support.flows.route import registry, route
-from tests.helpers_flows import IMOGEN, OWNER, Visit, demo_store, opened, scripted_chat
+from tests.helpers_flows import (
+    EVERYTHING,
+    IMOGEN,
+    OWNER,
+    Visit,
+    chat,
+    module_store,
+    store,
+    visit,
+)
+
+__all__ = ["chat", "module_store", "store", "visit"]
 
 EXAMPLES = [
     json.loads(line)
@@ -37,38 +47,6 @@ EXAMPLES = [
     .read_text("utf-8")
     .splitlines()
 ]
-
-
-class Shop:
-    """Products for everybody."""
-
-    def suggest(self, *, query: str | None, k: int, language: str) -> list[Any]:
-        del query, k, language
-        return []
-
-
-EVERYTHING = Tools(commerce=object(), shop=Shop)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def chat() -> SupportChat:
-    return scripted_chat()
-
-
-@pytest.fixture(scope="module")
-def module_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with demo_store(tmp_path_factory.mktemp("flows")) as store:
-        yield store
-
-
-@pytest.fixture
-def store(module_store: Store) -> Store:
-    return opened(module_store)
-
-
-@pytest.fixture
-def visit(chat: SupportChat, store: Store) -> Visit:
-    return Visit(chat, store)
 
 
 # What is heard ----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +15,22 @@ from app.store.models import OrderLine, Return, Ticket, Write
 from app.support import flows
 from app.support.chat import SupportChat
 from app.support.flows import agreement, heard
-from app.support.flows.base import Tools
 from app.support.flows.change_address import _address
 from app.support.flows.route import registry, route
 from tests.helpers_flows import (
+    EVERYTHING,
     IMOGEN,
     OWNER,
     Visit,
-    demo_store,
-    opened,
-    scripted_chat,
+    chat,
+    module_store,
     stands,
+    store,
 )
 
-EVERYTHING = Tools(commerce=object(), shop=lambda: None)  # type: ignore[arg-type]
+__all__ = ["chat", "module_store", "store"]
+
 Start = Callable[..., Visit]
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with demo_store(tmp_path_factory.mktemp("flows")) as store:
-        yield store
-
-
-@pytest.fixture
-def store(kept: Store) -> Store:
-    return opened(kept)
-
-
-@pytest.fixture(scope="module")
-def chat() -> SupportChat:
-    return scripted_chat()
 
 
 @pytest.fixture

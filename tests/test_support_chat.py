@@ -296,7 +296,9 @@ def test_a_model_that_says_nothing_gives_an_empty_answer_without_citation(
     assert chat.answer(UK)[:3] == ("", [], False)
 
 
-def test_the_articles_answer_what_is_too_long_for_the_model(knowledge: Knowledge) -> None:
+def test_the_articles_answer_what_is_too_long_for_the_model(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As served; an evaluation counts the failure."""
     chat, model = phrased(knowledge, "")
 
@@ -304,7 +306,7 @@ def test_the_articles_answer_what_is_too_long_for_the_model(knowledge: Knowledge
         yield Delta("")
         raise TooLarge("the conversation has 2,048 tokens")
 
-    model.stream = short  # type: ignore[method-assign]
+    monkeypatch.setattr(model, "stream", short)
     with pytest.raises(TooLarge):
         chat.answer(UK)
     chat.quotes_for_model = True
